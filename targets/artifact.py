@@ -1,0 +1,25 @@
+"""What a target's build leaves behind: the files to deploy and the weights they are called with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """Code for one chip, in the order of `main(inputs…, weights…)`.
+
+    files: name -> content, for instance {"module.so": …}; the entry point is the Relax VM's `main`.
+    weights: constant tensors that `main` takes after the model's inputs (kept out of the code, so
+        that they are stored once and mapped rather than copied).
+    times_s: seconds that each step took, for `-v` and the compile-time benchmark.
+    """
+
+    kind: str
+    chip: str
+    files: Mapping[str, bytes]
+    weights: Sequence[np.ndarray]
+    times_s: Mapping[str, float] = field(default_factory=dict)

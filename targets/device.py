@@ -1,0 +1,54 @@
+"""What every device offers, whether it is this machine, an emulator or a phone behind RPC."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Protocol
+
+import numpy as np
+
+from dlcc.targets.artifact import Artifact
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Cost of one inference.
+
+    times_s: one figure an inference, seconds, on a device where time means something; else empty.
+    counts: events of one inference on an emulated device, for instance {"instructions": 123456}.
+    """
+
+    times_s: list[float] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+class Program(Protocol):
+    """A loaded model. Inputs and outputs are in the order of the compiled `main`."""
+
+    def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]: ...
+
+    def bench(self, inputs: Sequence[np.ndarray], repeat: int) -> Bench: ...
+
+
+class Device(Protocol):
+    """A place to run models. Closing it releases all that was loaded and every child process."""
+
+    address: str
+
+    def load(self, artifact: Artifact) -> Program: ...
+
+    def describe(self) -> Mapping[str, str]:
+        """Facts for `dlcc device check`: architecture, versions, threads, what is missing."""
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Device: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...

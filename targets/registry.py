@@ -1,0 +1,78 @@
+"""Kinds of targets, one line each, and how a name given by a user finds its kind and chip."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from dlcc.targets.chips import Chip
+from dlcc.targets.errors import UnknownTarget
+
+if TYPE_CHECKING:
+    from tvm.ir import IRModule
+
+    from dlcc.targets.artifact import Artifact
+    from dlcc.targets.device import Device
+
+KINDS: dict[str, str] = {
+    "host": "dlcc.targets.host",
+    "arm": "dlcc.targets.arm",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceOptions:
+    """threads: CPU threads of a run, None = all physical cores of the device.
+    time_limit_s: how long one remote call may stay without an answer."""
+
+    threads: int | None = None
+    time_limit_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of target. Each folder `targets/KIND/` has one, named `KIND`.
+
+    chips: every chip of the kind, the default first.
+    default_device: `local` or `emulator`, for sessions that name no device.
+    static_shapes: whether every dimension must be known at compile time.
+    build: optimised Relax module (`main` returns a tuple of tensors) -> artifact.
+    open_device: address (`local`, `emulator`, `rpc://…`) -> device.
+    """
+
+    name: str
+    summary: str
+    chips: Callable[[], tuple[Chip, ...]]
+    default_device: str
+    static_shapes: bool
+    build: Callable[[IRModule, Chip], Artifact]
+    open_device: Callable[[str, DeviceOptions], Device]
+
+
+def kind(name: str) -> Kind:
+    """The kind of that name; raises UnknownTarget."""
+    if name not in KINDS:
+        raise UnknownTarget(f"no kind of target named {name!r}", hint=f"kinds: {', '.join(KINDS)}")
+    return cast(Kind, importlib.import_module(KINDS[name]).KIND)
+
+
+def find_chip(name: str) -> Chip:
+    """The chip meant by a kind (its default chip), a full chip name or a short one.
+
+    Raises UnknownTarget with near names."""
+    import difflib
+
+    known: dict[str, Chip] = {}
+    for kind_name in KINDS:
+        row = kind(kind_name).chips()
+        known[kind_name] = row[0]
+        known |= {alias: chip for chip in row for alias in (chip.name, *chip.short_names)}
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    raise UnknownTarget(
+        f"no target named {name!r}", hint=hint + "`dlcc target list` shows every kind and chip"
+    )
