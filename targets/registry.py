@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,10 +12,9 @@ from dlcc.targets.chips import Chip
 from dlcc.targets.errors import UnknownTarget
 
 if TYPE_CHECKING:
-    from tvm.ir import IRModule
-
     from dlcc.targets.artifact import Artifact
     from dlcc.targets.device import Device
+    from tvm.ir import IRModule
 
 KINDS: dict[str, str] = {
     "host": "dlcc.targets.host",
@@ -62,16 +62,14 @@ def find_chip(name: str) -> Chip:
     """The chip meant by a kind (its default chip), a full chip name or a short one.
 
     Raises UnknownTarget with near names."""
-    import difflib
-
-    known: dict[str, Chip] = {}
-    for kind_name in KINDS:
-        row = kind(kind_name).chips()
-        known[kind_name] = row[0]
-        known |= {alias: chip for chip in row for alias in (chip.name, *chip.short_names)}
+    if name in KINDS:
+        return kind(name).chips()[0]
+    # the host has one chip, named like its kind: no need to load a compiler to describe it here
+    rows = [chip for kind_name in KINDS if kind_name != "host" for chip in kind(kind_name).chips()]
+    known = {alias: chip for chip in rows for alias in (chip.name, *chip.short_names)}
     if name in known:
         return known[name]
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name, [*KINDS, *known], n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
     raise UnknownTarget(
         f"no target named {name!r}", hint=hint + "`dlcc target list` shows every kind and chip"

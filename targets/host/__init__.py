@@ -1,0 +1,42 @@
+"""The developer's own machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dlcc.targets.chips import Chip
+from dlcc.targets.registry import DeviceOptions, Kind
+
+if TYPE_CHECKING:
+    from dlcc.targets.artifact import Artifact
+    from dlcc.targets.device import Device
+    from tvm.ir import IRModule
+
+
+def _chips() -> tuple[Chip, ...]:
+    from dlcc.targets.host.detect import host_chip
+
+    return (host_chip(),)
+
+
+def _build(mod: IRModule, chip: Chip) -> Artifact:
+    from dlcc.targets.cpu.build import build
+
+    return build(mod, chip)
+
+
+def _open_device(address: str, options: DeviceOptions) -> Device:
+    from dlcc.targets.local import open_device
+
+    return open_device(address, options)
+
+
+KIND = Kind(
+    name="host",
+    summary="this machine's CPU",
+    chips=_chips,
+    default_device="local",
+    static_shapes=False,
+    build=_build,
+    open_device=_open_device,
+)

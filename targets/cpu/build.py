@@ -1,0 +1,80 @@
+"""Optimised Relax module -> artifact, for every CPU: the steps in their order."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import tvm
+from dlcc.targets.artifact import Artifact
+from dlcc.targets.chips import Chip
+from dlcc.targets.cpu import codegen
+from dlcc.targets.cpu.fuse import fuse
+from dlcc.targets.cpu.legalize import legalize
+from dlcc.targets.cpu.schedule import schedule
+from dlcc.targets.cpu.weights import lift_weights
+from dlcc.targets.link import link
+from tvm.ir import IRModule
+
+log = logging.getLogger("dlcc")
+
+
+def build(mod: IRModule, chip: Chip) -> Artifact:
+    """Code for a CPU.
+
+    mod: Relax module; `main` takes tensors and returns a tuple of tensors; dimensions may be
+        symbolic.
+    Returns an artifact with one file, `module.so`, whose `main` takes the model's inputs and
+    then the weights. Raises ToolchainError if there is no linker or if it fails.
+    """
+    times_s: dict[str, float] = {}
+    target = codegen.tvm_target(dict(chip.tvm))
+    with _step("legalize", times_s):
+        mod = legalize(mod, chip, target)
+    with _step("fuse", times_s):
+        mod = fuse(mod, target)
+        mod, weights = lift_weights(mod)
+    with _step("schedule", times_s):
+        mod = schedule(mod, chip)
+    with tempfile.TemporaryDirectory(prefix="dlcc-build-") as folder:
+        with _step("codegen", times_s):
+            executable = codegen.compile_lowered(codegen.lower(mod, target), target)
+            objects = codegen.write_objects(executable, Path(folder))
+        with _step("link", times_s):
+            code = link(objects, machine(target))
+    return Artifact(chip.kind, chip.name, {"module.so": code}, weights, times_s)
+
+
+def scheduled(mod: IRModule, chip: Chip) -> str:
+    """The module with scheduled kernels as TVM script, for `compile --emit tir`."""
+    return str(_scheduled(mod, chip).script())
+
+
+def assembly(mod: IRModule, chip: Chip) -> str:
+    """The kernels as assembly text, for `compile --emit asm`."""
+    target = codegen.tvm_target(dict(chip.tvm))
+    lowered = codegen.lower(_scheduled(mod, chip), target)
+    return codegen.assembly(codegen.compile_lowered(lowered, target))
+
+
+def _scheduled(mod: IRModule, chip: Chip) -> IRModule:
+    target = codegen.tvm_target(dict(chip.tvm))
+    mod, _ = lift_weights(fuse(legalize(mod, chip, target), target))
+    return schedule(mod, chip)
+
+
+def machine(target: tvm.target.Target) -> str:
+    """ELF machine of a target: the first part of its triple ("x86_64" or "aarch64")."""
+    return str(target.attrs["mtriple"]).split("-", maxsplit=1)[0]
+
+
+@contextmanager
+def _step(name: str, times_s: dict[str, float]) -> Iterator[None]:
+    start_s = time.perf_counter()
+    yield
+    times_s[name] = time.perf_counter() - start_s
+    log.debug("%s: %.0f ms", name, times_s[name] * 1e3)

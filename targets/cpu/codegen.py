@@ -1,0 +1,69 @@
+"""From scheduled kernels and a fused Relax module to object files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import tvm
+import tvm_ffi
+from tvm import relax
+from tvm.ir import IRModule
+
+# Dataflow to VM: order and content of TVM's own CPU pipeline behind legalization, so that memory
+# is planned statically and every pass runs once.
+LOWER: tuple[tvm.transform.Pass, ...] = (
+    relax.transform.RewriteDataflowReshape(),
+    relax.transform.ToNonDataflow(),
+    relax.transform.RemovePurityChecking(),
+    relax.transform.CallTIRRewrite(),
+    relax.transform.StaticPlanBlockMemory(),
+    relax.transform.LowerAllocTensor(),
+    relax.transform.KillAfterLastUse(),
+    relax.transform.LowerRuntimeBuiltin(),
+    relax.transform.ComputePrimValue(),
+    relax.transform.VMShapeLower(),
+    relax.transform.AttachGlobalSymbol(),
+)
+
+
+def lower(mod: IRModule, target: tvm.target.Target) -> IRModule:
+    """Relax of calls to kernels -> Relax of VM instructions with memory planned statically."""
+    with target:
+        return tvm.transform.Sequential(list(LOWER))(mod)
+
+
+def compile_lowered(mod: IRModule, target: tvm.target.Target) -> relax.VMExecutable:
+    """Machine code and bytecode of a module that went through `lower`."""
+    return relax.build(mod, target, relax_pipeline=None)
+
+
+def write_objects(executable: relax.VMExecutable, folder: Path) -> list[Path]:
+    """Write the object files of the kernels and of the packed bytecode; returns their paths."""
+    written: list[Path] = []
+
+    def keep(_name: str, files: Sequence[str], **_: object) -> None:
+        written.extend(map(Path, files))
+
+    executable.mod.export_library("module.so", fcompile=keep, workspace_dir=str(folder))
+    return written
+
+
+def assembly(executable: relax.VMExecutable) -> str:
+    """Assembly text of the kernels."""
+    texts = [m.inspect_source("s") for m in executable.mod._collect_dso_modules()]
+    return "\n".join(texts)
+
+
+def tvm_target(fields: dict[str, object]) -> tvm.target.Target:
+    """TVM's target of a chip's `tvm` row."""
+    return tvm.target.Target(json.dumps(fields))
+
+
+def is_known_cpu(mcpu: str, mtriple: str) -> bool:
+    """Whether LLVM has a processor of that name: TVM itself accepts any."""
+    target = tvm.target.Target({"kind": "llvm", "mtriple": mtriple})
+    with target:
+        names = tvm_ffi.get_global_func("target.llvm_get_cpu_archlist")(target)
+    return mcpu in {str(n) for n in names}
