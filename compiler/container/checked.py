@@ -1,0 +1,129 @@
+"""JSON from a file that nobody vouches for: every key and type is checked as it is taken."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any, NoReturn
+
+from dlcc.compiler.container.tensors import DTYPES
+
+MAX_JSON_BYTES = 64 << 20
+MAX_RANK = 64
+MAX_ELEMENTS = 1 << 40
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class Malformed(Exception):
+    """`what` is wrong with the content; the caller adds the file's name."""
+
+    def __init__(self, what: str, hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.hint = hint
+
+
+class Checked:
+    """One JSON object and the place where it stands, such as `targets[0].weights[3]`."""
+
+    def __init__(self, value: object, place: str) -> None:
+        if not isinstance(value, dict):
+            raise Malformed(f"{place or 'manifest'} is not an object")
+        self.value: dict[str, Any] = value
+        self.place = place
+
+    @classmethod
+    def parse(cls, content: bytes) -> Checked:
+        """The object that JSON holds. Refuses what is too large, too deep or says a key twice."""
+        if len(content) > MAX_JSON_BYTES:
+            raise Malformed(f"manifest has {len(content)} bytes; {MAX_JSON_BYTES} are the limit")
+        try:
+            value = json.loads(
+                content.decode("utf-8"), object_pairs_hook=_no_twins, parse_constant=_no_constant
+            )
+        except (ValueError, RecursionError) as error:
+            raise Malformed(f"manifest is not JSON ({error})") from error
+        return cls(value, "")
+
+    def _take(self, key: str) -> Any:
+        if key not in self.value:
+            raise Malformed(f"manifest lacks {self._at(key)}")
+        return self.value[key]
+
+    def _at(self, key: str) -> str:
+        return f"{self.place}.{key}" if self.place else key
+
+    def _wrong(self, key: str, wanted: str) -> NoReturn:
+        shown = repr(self.value[key])
+        shown = shown if len(shown) <= 60 else shown[:57] + "..."
+        raise Malformed(f"manifest: {self._at(key)} is {shown}, not {wanted}")
+
+    def text(self, key: str) -> str:
+        value = self._take(key)
+        if not isinstance(value, str):
+            self._wrong(key, "a text")
+        return value
+
+    def integer(self, key: str) -> int:
+        value = self._take(key)
+        if not _is_size(value):
+            self._wrong(key, "a whole number of 0 or more")
+        return int(value)
+
+    def table(self, key: str) -> Checked:
+        return Checked(self._take(key), self._at(key))
+
+    def texts(self, key: str) -> dict[str, str]:
+        table = self.table(key)
+        return {name: table.text(name) for name in table.value}
+
+    def rows(self, key: str) -> list[Checked]:
+        value = self._take(key)
+        if not isinstance(value, list):
+            self._wrong(key, "a list")
+        return [Checked(row, f"{self._at(key)}[{i}]") for i, row in enumerate(value)]
+
+    def dtype(self) -> str:
+        if self.text("dtype") not in DTYPES:
+            self._wrong("dtype", "a known dtype")
+        return self.text("dtype")
+
+    def sha256(self) -> str:
+        if not _SHA256.fullmatch(self.text("sha256")):
+            self._wrong("sha256", "64 hex digits")
+        return self.text("sha256")
+
+    def symbolic_shape(self) -> tuple[int | str, ...] | None:
+        """Sizes and symbols; None where the rank is not known."""
+        value = self._take("shape")
+        if value is None:
+            return None
+        fine = isinstance(value, list) and len(value) <= MAX_RANK
+        if not fine or not all(isinstance(d, str) or _is_size(d) for d in value):
+            self._wrong("shape", "a list of sizes and symbols")
+        if math.prod(max(d, 1) for d in value if not isinstance(d, str)) > MAX_ELEMENTS:
+            self._wrong("shape", f"a shape of at most {MAX_ELEMENTS} elements")
+        return tuple(value)
+
+    def static_shape(self) -> tuple[int, ...]:
+        """Sizes alone."""
+        shape = self.symbolic_shape()
+        if shape is None or any(isinstance(d, str) for d in shape):
+            self._wrong("shape", "a list of sizes")
+        return tuple(int(d) for d in shape)
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("an object says a key twice")
+    return value
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

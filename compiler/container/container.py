@@ -1,0 +1,284 @@
+"""A compiled model: the graph, the code for each target, and every weight once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from dlcc.compiler.container.archive import Archive, Buffer, sha256, write_archive
+from dlcc.compiler.container.atomic import written_whole
+from dlcc.compiler.container.checked import MAX_JSON_BYTES, Malformed
+from dlcc.compiler.container.manifest import (
+    Manifest,
+    TargetRow,
+    TensorSpec,
+    WeightRef,
+    decode,
+    encode,
+)
+from dlcc.compiler.container.tensors import DTYPES, tensor_bytes, tensor_view
+from dlcc.compiler.errors import BadContainer
+from dlcc.targets.artifact import Artifact
+
+if TYPE_CHECKING:
+    from dlcc.compiler.session import Session
+    from tvm.ir import IRModule
+
+MANIFEST = "dlcc/manifest.json"
+GRAPH = "dlcc/graph.relax"
+_WEIGHTS = "dlcc/weights/"
+
+
+class Store(Protocol):
+    """Where the entries lie: in memory after a compilation, or in a file."""
+
+    def read(self, name: str) -> Buffer: ...
+
+    def bad(self, what: str) -> BadContainer: ...
+
+
+class _Memory:
+    def __init__(self, entries: Mapping[str, Buffer]) -> None:
+        self.entries = entries
+
+    def read(self, name: str) -> Buffer:
+        return self.entries[name]
+
+    def bad(self, what: str) -> BadContainer:
+        return BadContainer(f"the container {what}")
+
+
+class Container:
+    """A compiled model, in memory or in a `.dlc` file.
+
+    Made by `Container.of` or `open_container`. Entries of a file are mapped, and their hash is
+    checked when they are first read; weights are never copied.
+    """
+
+    def __init__(self, manifest: Manifest, store: Store, size_bytes: int) -> None:
+        self.manifest = manifest
+        self.size_bytes = size_bytes
+        self._store = store
+        self._checked: set[str] = set()
+
+    @classmethod
+    def of(
+        cls,
+        model: str,
+        module: IRModule,
+        inputs: Sequence[str],
+        outputs: Sequence[str],
+        artifacts: Sequence[Artifact],
+        options: Mapping[str, str] = MappingProxyType({}),
+    ) -> Container:
+        """A container in memory.
+
+        model: a name to show.   module: the optimised Relax module; its `main` takes the inputs and
+        returns a tensor or a tuple.   inputs, outputs: their names, as the user asked for them.
+        options: what the user asked of the compiler, to show; no paths and no times, since equal
+        models must give equal files.   Raises ModelError for a dtype that has no fixed size.
+        """
+        from dlcc.compiler.container import graph
+        from dlcc.compiler.container.tools import tool_versions
+
+        entries: dict[str, Buffer] = {}
+        given, made = graph.signature(module, inputs, outputs)
+        ops, parameters = graph.count_ops(module)
+        lifted, constants = graph.lift_constants(module)
+        entries[GRAPH] = graph.encode_graph(lifted)
+        manifest = Manifest(
+            model=model,
+            inputs=given,
+            outputs=made,
+            targets=_store_artifacts(artifacts, entries),
+            graph_weights=tuple(_store_weight(c, entries) for c in constants),
+            ops=ops,
+            parameters=parameters,
+            tools=tool_versions(),
+            options=dict(options),
+            entries={name: sha256(content) for name, content in sorted(entries.items())},
+        )
+        return cls(manifest, _Memory(entries), sum(map(len, entries.values())))
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+        return self.manifest.model
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """Inputs, in the order of the compiled `main`."""
+        return self.manifest.inputs
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """Outputs, in the order in which they were asked for."""
+        return self.manifest.outputs
+
+    @property
+    def targets(self) -> tuple[TargetRow, ...]:
+        """One row for each chip that there is code for."""
+        return self.manifest.targets
+
+    def save(self, path: str | Path) -> Path:
+        """Write the file, whole or not at all; equal containers give equal bytes.
+
+        Raises UsageError where it cannot be written, BadContainer where this container itself
+        turns out to be damaged."""
+        names = sorted(self.manifest.entries)
+        entries = {MANIFEST: encode(self.manifest), **{name: self.read(name) for name in names}}
+        with written_whole(path) as file:
+            write_archive(file, entries)
+        return Path(path)
+
+    def read(self, name: str) -> Buffer:
+        """An entry's content. Raises BadContainer where its hash is not the one promised."""
+        content = self._store.read(name)
+        if name not in self._checked:
+            if sha256(content) != self.manifest.entries[name]:
+                raise self._store.bad(f"is damaged: the content of {name!r} has changed")
+            self._checked.add(name)
+        return content
+
+    def verify(self) -> None:
+        """Read and check every entry. Raises BadContainer."""
+        for name in self.manifest.entries:
+            self.read(name)
+
+    def weight(self, ref: WeightRef) -> np.ndarray:
+        """A constant tensor, read-only, on the memory of the file."""
+        return tensor_view(memoryview(self.read(_WEIGHTS + ref.sha256)), ref.dtype, ref.shape)
+
+    def artifact(self, target: TargetRow) -> Artifact:
+        """The code of a target and its weights, ready for a device."""
+        files = {name: bytes(self.read(entry)) for name, entry in target.files.items()}
+        weights = [self.weight(ref) for ref in target.weights]
+        return Artifact(target.kind, target.chip, files, weights)
+
+    def module(self) -> IRModule:
+        """The optimised Relax module. Loads TVM, whose reader parses the graph.
+
+        Raises BadContainer where the graph cannot be read by this TVM."""
+        from dlcc.compiler.container.graph import decode_graph
+
+        content = bytes(self.read(GRAPH))
+        weights = [self.weight(ref) for ref in self.manifest.graph_weights]
+        try:
+            return decode_graph(content, weights)
+        except (ValueError, TypeError, RuntimeError, AttributeError, KeyError) as error:
+            line = (str(error).strip() or type(error).__name__).splitlines()[-1]
+            raise self._store.bad(f"has a graph that cannot be read: {line}") from error
+
+    def session(
+        self,
+        device: str | None = None,
+        target: str | None = None,
+        threads: int | None = None,
+        time_limit_s: float = 60.0,
+    ) -> Session:
+        """Load the model on a device.
+
+        device: an address (`local`, `emulator`, `rpc://…`); None: what each kind of target uses.
+        target: a kind or chip; None: the first target of the container whose device opens.
+        threads: CPU threads, None: all cores.   time_limit_s: of one remote call, seconds.
+        Raises UnknownTarget, UsageError, DeviceError, ToolchainError, BadContainer.
+        """
+        from dlcc.compiler.session import Session
+        from dlcc.targets.registry import DeviceOptions
+
+        return Session(self, device, target, DeviceOptions(threads, time_limit_s))
+
+
+def open_container(path: str | Path) -> Container:
+    """Open a `.dlc` file: its directory and manifest are read and checked, nothing is executed.
+
+    Raises BadContainer, with one line that says what is wrong, for whatever is not a sound
+    container.
+    """
+    archive = Archive(path)
+    if MANIFEST not in archive.names:
+        raise _foreign(archive)
+    archive.check()
+    content = archive.read(MANIFEST)
+    try:
+        if len(content) > MAX_JSON_BYTES:
+            raise Malformed(f"has a manifest of {len(content)} bytes")
+        manifest = decode(archive.read_checked(MANIFEST))
+    except Malformed as error:
+        hint = error.hint or "the file is damaged or was not written by dlcc"
+        raise BadContainer(f"{archive.path}: {error.what}", hint=hint) from error
+    _check_entries(archive, manifest)
+    return Container(manifest, archive, Path(path).stat().st_size)
+
+
+def _foreign(archive: Archive) -> BadContainer:
+    """The error for a zip that is none of ours."""
+    if {"model", "model.params", "dlc.metadata"} & set(archive.names):
+        return BadContainer(
+            f"{archive.path} is a container of Qualcomm's tools, not of dlcc",
+            hint="compile the TensorFlow model with `dlcc compile`",
+        )
+    listed = ", ".join(map(repr, archive.names[:3])) + (", …" if len(archive.names) > 3 else "")
+    return BadContainer(
+        f"{archive.path} is a zip file but not a container: it has no {MANIFEST} "
+        f"(it holds {listed or 'nothing'})",
+        hint="`dlcc compile MODEL -o model.dlc` makes a container",
+    )
+
+
+def _check_entries(archive: Archive, manifest: Manifest) -> None:
+    """Directory, list of hashes and references must speak of the same entries and sizes."""
+    present, promised = set(archive.names) - {MANIFEST}, set(manifest.entries)
+    if missing := sorted(promised - present):
+        raise archive.bad(f"lacks its entry {missing[0]!r}")
+    if unknown := sorted(present - promised):
+        raise archive.bad(f"has an entry that its manifest does not list: {unknown[0]!r}")
+    used = [GRAPH, *(entry for t in manifest.targets for entry in t.files.values())]
+    if dangling := [name for name in used if name not in promised]:
+        raise archive.bad(f"lacks its entry {dangling[0]!r}")
+    for ref in (*manifest.graph_weights, *(w for t in manifest.targets for w in t.weights)):
+        name = _WEIGHTS + ref.sha256
+        if name not in promised or manifest.entries[name] != ref.sha256:
+            raise archive.bad(f"lacks its weight {ref.sha256[:12]}…")
+        try:
+            tensor_view(archive.read(name), ref.dtype, ref.shape)
+        except ValueError as error:
+            raise archive.bad(f"has a weight of the wrong size: {error}") from error
+
+
+def _store_artifacts(
+    artifacts: Iterable[Artifact], entries: dict[str, Buffer]
+) -> tuple[TargetRow, ...]:
+    rows: list[TargetRow] = []
+    for artifact in artifacts:
+        key = _target_key(artifact, {entry.split("/")[1] for entry in entries})
+        files = {name: f"dlcc/{key}/{name}" for name in sorted(artifact.files)}
+        for name, entry in files.items():
+            entries[entry] = bytes(artifact.files[name])
+        weights = tuple(_store_weight(w, entries) for w in artifact.weights)
+        rows.append(TargetRow(artifact.kind, artifact.chip, files, weights))
+    return tuple(rows)
+
+
+def _store_weight(tensor: np.ndarray, entries: dict[str, Buffer]) -> WeightRef:
+    content = tensor_bytes(tensor)
+    digest = sha256(content)
+    entries.setdefault(_WEIGHTS + digest, content)
+    dtype = tensor.dtype.newbyteorder("=").name
+    assert dtype in DTYPES
+    return WeightRef(digest, dtype, tuple(int(d) for d in tensor.shape))
+
+
+def _target_key(artifact: Artifact, taken: set[str]) -> str:
+    """A folder name for a chip: its own name, with what is no plain letter replaced."""
+    plain = re.sub(r"[^A-Za-z0-9.-]", "_", artifact.chip)
+    key = stem = f"{artifact.kind}-{plain}"
+    again = 1
+    while key in taken:
+        again += 1
+        key = f"{stem}-{again}"
+    return key
