@@ -1,0 +1,180 @@
+"""A model on a device: feed it by name, get its outputs by name."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import numpy as np
+from dlcc.compiler.container.manifest import TargetRow
+from dlcc.compiler.errors import (
+    DeviceError,
+    ToolchainError,
+    UnknownTarget,
+    UsageError,
+    did_you_mean,
+)
+from dlcc.compiler.feeds import check_feeds
+from dlcc.targets import registry
+from dlcc.targets.device import Bench, Program
+
+if TYPE_CHECKING:
+    from dlcc.compiler.container.container import Container
+
+log = logging.getLogger("dlcc")
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A device with the model on it; `stack` closes it."""
+
+    target: str
+    address: str
+    program: Program
+    stack: ExitStack
+
+
+class Session:
+    """A loaded model. Use it in a `with` block: closing releases the device.
+
+    target: the kind and chip that it runs on.   device: the address.
+    """
+
+    def __init__(
+        self,
+        container: Container,
+        device: str | None = None,
+        target: str | None = None,
+        options: registry.DeviceOptions | None = None,
+    ) -> None:
+        """Raises UnknownTarget, UsageError, DeviceError, ToolchainError, BadContainer."""
+        self._container = container
+        rows = choose_targets(container.targets, target)
+        opened = _open_first(container, rows, device, options or registry.DeviceOptions())
+        self._program: Program | None = opened.program
+        self._stack = opened.stack
+        self.target = opened.target
+        self.device = opened.address
+
+    def run(self, inputs: Mapping[str, object]) -> dict[str, np.ndarray]:
+        """One inference.
+
+        inputs: {name, with or without ":0": array of the input's dtype and shape}.
+        Returns {output name as asked: array}, in the order asked for.
+        Raises BadFeed, DeviceError.
+        """
+        program = self._loaded()
+        tensors = check_feeds(self._container.inputs, inputs)
+        with _naming(self.target, self.device):
+            results = program.run(tensors)
+        names = [spec.name for spec in self._container.outputs]
+        return dict(zip(names, results, strict=True))
+
+    def bench(self, inputs: Mapping[str, object], repeat: int = 20) -> Bench:
+        """Cost of one inference: `repeat` times in seconds, or counts on an emulated device.
+
+        Raises BadFeed, UsageError for a repeat below 1, DeviceError."""
+        if repeat < 1:
+            raise UsageError(f"repeat is {repeat}; at least one inference is needed")
+        program = self._loaded()
+        tensors = check_feeds(self._container.inputs, inputs)
+        with _naming(self.target, self.device):
+            return program.bench(tensors, repeat)
+
+    def close(self) -> None:
+        """Release the device. Closing twice is fine."""
+        self._program = None
+        self._stack.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _loaded(self) -> Program:
+        if self._program is None:
+            raise UsageError("the session is closed", hint="open another with container.session()")
+        return self._program
+
+
+def choose_targets(rows: Sequence[TargetRow], wanted: str | None) -> list[TargetRow]:
+    """The targets of a container that a name means: a kind, a chip, or None for all of them.
+
+    Raises UnknownTarget."""
+    if not rows:
+        raise UnknownTarget("the container holds code for no target", hint="compile it again")
+    if wanted is None:
+        return list(rows)
+    if found := [row for row in rows if wanted in (row.kind, row.chip)]:
+        return found
+    chip = _chip_named(wanted)
+    if found := [row for row in rows if chip == row.chip]:
+        return found
+    names = [row.chip for row in rows]
+    held = f"it holds code for: {', '.join(row.name for row in rows)}"
+    hint = "; ".join(filter(None, [did_you_mean(wanted, names), held]))
+    raise UnknownTarget(f"the container has no code for {wanted!r}", hint=hint)
+
+
+def _chip_named(name: str) -> str | None:
+    """Full name of a chip that has a short one; None where no chip is called so."""
+    try:
+        return registry.find_chip(name).name
+    except UnknownTarget:
+        return None
+
+
+def _open_first(
+    container: Container,
+    rows: Sequence[TargetRow],
+    device: str | None,
+    options: registry.DeviceOptions,
+) -> _Opened:
+    """The first target whose device opens and takes the code.
+
+    Raises the error of the only target, or one error that tells those of all."""
+    failures: list[DeviceError | ToolchainError] = []
+    for row in rows:
+        try:
+            return _open(container, row, device, options)
+        except (DeviceError, ToolchainError) as error:
+            if len(rows) == 1:
+                raise
+            log.warning("%s", error.what)
+            failures.append(error)
+    told = "; ".join(error.what for error in failures)
+    raise DeviceError(f"no target can run: {told}", hint=failures[0].hint) from failures[0]
+
+
+def _open(
+    container: Container, row: TargetRow, device: str | None, options: registry.DeviceOptions
+) -> _Opened:
+    kind = registry.kind(row.kind)
+    address = device or kind.default_device
+    with _naming(row.name, address), ExitStack() as stack:
+        opened = stack.enter_context(kind.open_device(address, options))
+        program = opened.load(container.artifact(row))
+        return _Opened(row.name, opened.address, program, stack.pop_all())
+
+
+@contextmanager
+def _naming(target: str, device: str) -> Iterator[None]:
+    """Say in every error of a device which target and which device it is about."""
+    try:
+        yield
+    except (DeviceError, ToolchainError) as error:
+        place = f"{target} on {device}: "
+        if not error.what.startswith(place):
+            error.what = place + error.what
+            error.args = (error.what,)
+        raise
