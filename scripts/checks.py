@@ -20,6 +20,7 @@ CHECKS: dict[str, list[str]] = {
     "ruff check": ["ruff", "check", "."],
     "ruff format": ["ruff", "format", "--check", "."],
     "mypy": ["mypy"],
+    "mypy scripts": ["mypy", "scripts"],
     "layers": ["lint-imports"],
 }
 

@@ -103,8 +103,10 @@ def apt_fetch(package: str, folder: Path) -> None:
 
 def pip_wheel() -> Path:
     """pip as a wheel of the Linux distribution: one that is installed, else one fetched."""
-    for place in (Path("/"), folder := cache_folder() / "pip"):
-        if found := sorted((place / "usr/share/python-wheels").glob("pip-*.whl")):
+    fetched = cache_folder() / "pip"
+    wheels = "usr/share/python-wheels"
+    for place in (Path("/"), fetched):
+        if found := sorted((place / wheels).glob("pip-*.whl")):
             return found[-1]
     if not (shutil.which("apt-get") and shutil.which("dpkg")):
         raise SetupError(
@@ -112,9 +114,9 @@ def pip_wheel() -> Path:
             "install your distribution's package for venv, or set DLCC_PYTHON to another Python",
         )
     say("this Python has no pip: fetching python3-pip-whl")
-    folder.mkdir(parents=True, exist_ok=True)
-    apt_fetch("python3-pip-whl", folder)
-    return sorted((folder / "usr/share/python-wheels").glob("pip-*.whl"))[-1]
+    fetched.mkdir(parents=True, exist_ok=True)
+    apt_fetch("python3-pip-whl", fetched)
+    return max((fetched / wheels).glob("pip-*.whl"))
 
 
 def make_venv() -> None:
@@ -147,23 +149,28 @@ def install(extras: Sequence[str]) -> None:
     run([*pip, "install", "--editable", f"{ROOT}[{','.join(extras)}]"], "pip install", hint)
 
 
+def write_stamp(content: dict[str, object]) -> None:
+    """At once or not at all."""
+    part = STAMP.with_suffix(".part")
+    part.write_text(json.dumps(content), "utf-8")
+    part.replace(STAMP)
+
+
 def bring_up_to_date(wanted: Sequence[str]) -> None:
     """Do what the stamp says is left to do."""
     stamp, now = stamped(), facts()
     had = [str(extra) for extra in stamp.get("extras", [])]  # type: ignore[attr-defined]
-    same = {key: stamp.get(key) for key in now} == now
-    if same and set(wanted) <= set(had):
+    if {key: stamp.get(key) for key in now} == now and set(wanted) <= set(had):
         return
     started = time.monotonic()
-    STAMP.unlink(missing_ok=True)
     if any(stamp.get(key) != now[key] for key in ("python", "base", "place")):
+        STAMP.unlink(missing_ok=True)
         had = []
         make_venv()
     extras = sorted({*had, *wanted})
+    write_stamp(now | {"project": "not installed", "extras": had})
     install(extras)
-    part = STAMP.with_suffix(".part")
-    part.write_text(json.dumps(now | {"extras": extras}), "utf-8")
-    part.replace(STAMP)
+    write_stamp(now | {"extras": extras})
     say(f"ready in {time.monotonic() - started:.0f} s")
 
 

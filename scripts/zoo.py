@@ -1,7 +1,7 @@
 """Nine well-known networks with random weights, frozen, each with TensorFlow's own answer.
 
-    scripts/zoo.py mobilenet_v2 resnet50 --out models     # some
-    scripts/zoo.py --out models                           # all
+    .venv/bin/python scripts/zoo.py mobilenet_v2 resnet50 --out models     # some
+    .venv/bin/python scripts/zoo.py --out models                           # all
 
 For each NAME it writes NAME.pb (a frozen graph, `input` -> `output`) and NAME.npz (the arrays
 `input` and `output`). Nothing is downloaded. Random weights alone would be a poor test: after
@@ -127,28 +127,32 @@ def network(tf: Any, name: str) -> Any:
     return model
 
 
-def freeze(tf: Any, model: Any, shape: Iterable[int | None]) -> Any:
-    """The model as a GraphDef from the placeholder `input` to the node `output`, no variables."""
+def freeze(
+    tf: Any, model: Any, shape: Iterable[int | None], names: tuple[str, str] = ("input", "output")
+) -> Any:
+    """The model as a GraphDef without variables, from one placeholder to one node, so named."""
     from tensorflow.python.framework.convert_to_constants import (
         convert_variables_to_constants_v2,
     )
 
-    @tf.function  # type: ignore[untyped-decorator, unused-ignore]
-    def forward(input: Any) -> Any:  # the placeholder takes the name of the argument
-        return tf.identity(model(input, training=False), name="output")
+    def forward(x: Any) -> Any:
+        return tf.identity(model(x, training=False), name=names[1])
 
-    concrete = forward.get_concrete_function(tf.TensorSpec(tuple(shape), tf.float32, name="input"))
+    spec = tf.TensorSpec(tuple(shape), tf.float32, name=names[0])
+    concrete = tf.function(forward).get_concrete_function(spec)
     graph = convert_variables_to_constants_v2(concrete).graph.as_graph_def()
-    return tf.compat.v1.graph_util.extract_sub_graph(graph, ["output"])
+    return tf.compat.v1.graph_util.extract_sub_graph(graph, [names[1]])
 
 
-def answer(tf: Any, graph_def: Any, x: np.ndarray) -> np.ndarray:
+def answer(
+    tf: Any, graph_def: Any, x: np.ndarray, names: tuple[str, str] = ("input", "output")
+) -> np.ndarray:
     """What TensorFlow computes with the frozen graph itself."""
     graph = tf.Graph()
     with graph.as_default():
         tf.import_graph_def(graph_def, name="")
     with tf.compat.v1.Session(graph=graph) as session:
-        return np.asarray(session.run("output:0", {"input:0": x}))
+        return np.asarray(session.run(f"{names[1]}:0", {f"{names[0]}:0": x}))
 
 
 def check_lively(name: str, y: np.ndarray) -> None:

@@ -1,0 +1,164 @@
+"""The second half of scripts/demo: one model, every engine, one table.
+
+Exit code 0 when every engine says what TensorFlow says, else 1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from checkout import ROOT, VENV, cache_folder, environment
+from dlcc.compiler import open_container
+from dlcc.targets.errors import DlccError
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """One row of the table. device: where it runs here; count: the event that is its cost."""
+
+    target: str
+    device: str
+    summary: str
+    count: str | None = None
+
+
+ENGINES = (
+    Engine("host", "local", "this machine's CPU"),
+    Engine("arm", "emulator", "Arm CPU, emulated", count="instructions"),
+)
+
+TOLERANCE = 1e-4  # of a probability; float32 sums in another order differ by less than 1e-5
+ACCURACY = 0.97
+
+console = Console(highlight=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one engine made of the images held out of training."""
+
+    accuracy: float
+    same_class: float
+    max_difference: float
+    cost: str
+    size_bytes: int
+
+    @property
+    def agrees(self) -> bool:
+        """Whether it says what TensorFlow says. A class may change only where two were equal, and
+        then the probabilities still agree."""
+        return self.max_difference <= TOLERANCE and self.accuracy >= ACCURACY
+
+
+def step(text: str) -> None:
+    console.print(f"[bold]{text}[/bold]")
+
+
+def shell(command: list[str]) -> None:
+    """Show a command as a user would type it, and run it. Leaves the demo where it fails."""
+    console.print(f"[cyan]$ {shlex.join(command)}[/cyan]", soft_wrap=True)
+    program = [str(VENV / "bin" / command[0]), *command[1:]]
+    done = subprocess.run(program, env=environment(), check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
+def trained(folder: Path) -> None:
+    """digits.pb and digits.npz in a folder, trained once for each version of the two scripts."""
+    if (folder / "digits.pb").exists():
+        return
+    command = [sys.executable, str(ROOT / "scripts" / "digits.py"), str(folder)]
+    done = subprocess.run(command, env=environment(), check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
+def model_folder() -> Path:
+    """A folder of the cache that is named after what makes the model."""
+    made_by = (ROOT / "scripts" / name for name in ("digits.py", "zoo.py"))
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in made_by)).hexdigest()
+    return cache_folder() / "demo" / digest[:12]
+
+
+def measure(engine: Engine, container: Path, data: dict[str, np.ndarray]) -> Measured:
+    """Run every image on an engine, one at a time as a phone would, and take the cost of one."""
+    opened = open_container(container)
+    images = data["image"]
+    with opened.session(device=engine.device, target=engine.target, threads=1) as session:
+        said = np.concatenate(
+            [session.run({"image": image[None]})["probabilities"] for image in images]
+        )
+        bench = session.bench({"image": images[:1]}, repeat=50)
+    if engine.count:
+        cost = f"{bench.counts[engine.count]:,} {engine.count}"
+    else:
+        cost = f"{np.median(bench.times_s) * 1e3:.3f} ms"
+    row = next(row for row in opened.targets if row.kind == engine.target)
+    code = opened.artifact(row)
+    expected = data["probabilities"]
+    return Measured(
+        accuracy=float((said.argmax(axis=1) == data["label"]).mean()),
+        same_class=float((said.argmax(axis=1) == expected.argmax(axis=1)).mean()),
+        max_difference=float(np.abs(said - expected).max()),
+        cost=cost,
+        size_bytes=sum(map(len, code.files.values())) + sum(w.nbytes for w in code.weights),
+    )
+
+
+def show(rows: dict[Engine, Measured], data: dict[str, np.ndarray]) -> None:
+    """The table; TensorFlow's own accuracy is its first row."""
+    table = Table(title=f"digits on {len(data['label'])} images that training has not seen")
+    table.add_column("engine")
+    for heading in ("accuracy", "same class", "max difference", "cost of an image", "size"):
+        table.add_column(heading, justify="right")
+    right = (data["probabilities"].argmax(axis=1) == data["label"]).mean()
+    table.add_row("TensorFlow", f"{right:.1%}", "", "", "", "")
+    for engine, row in rows.items():
+        mark = "" if row.agrees else "  [red]WRONG[/red]"
+        table.add_row(
+            f"{engine.target} [dim]({engine.summary})[/dim]{mark}",
+            f"{row.accuracy:.1%}",
+            f"{row.same_class:.1%}",
+            f"{row.max_difference:.1e}",
+            row.cost,
+            f"{row.size_bytes / 1024:.0f} KiB",
+        )
+    console.print(table)
+
+
+def main() -> int:
+    started = time.perf_counter()
+    os.environ.update(environment())
+    folder = model_folder()
+    model, container = folder / "digits.pb", folder / "digits.dlc"
+    step("Model: a small convolutional network on scikit-learn's handwritten digits")
+    trained(folder)
+    data = dict(np.load(folder / "digits.npz"))
+    step("Compile it, once for all engines")
+    targets = ",".join(engine.target for engine in ENGINES)
+    shell(["compile", "-t", targets, "--input", "image=1,8,8,1", str(model), "-o", str(container)])
+    rows: dict[Engine, Measured] = {}
+    for engine in ENGINES:
+        step(f"Run it on {engine.target}: {engine.summary}")
+        rows[engine] = measure(engine, container, data)
+    show(rows, data)
+    console.print(f"[dim]{time.perf_counter() - started:.0f} s; the container: {container}[/dim]")
+    return 0 if all(row.agrees for row in rows.values()) else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except DlccError as error:
+        console.print(f"demo: {error.what}\n  hint: {error.hint}", style="red")
+        sys.exit(error.exit_code)
