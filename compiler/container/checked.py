@@ -12,6 +12,7 @@ from dlcc.compiler.container.tensors import DTYPES
 MAX_JSON_BYTES = 64 << 20
 MAX_RANK = 64
 MAX_ELEMENTS = 1 << 40
+_FILE_NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -77,6 +78,14 @@ class Checked:
     def texts(self, key: str) -> dict[str, str]:
         table = self.table(key)
         return {name: table.text(name) for name in table.value}
+
+    def files(self, key: str) -> dict[str, str]:
+        """File name -> entry. Devices write files under these names, so they may hold no path."""
+        files = self.texts(key)
+        for name in files:
+            if not _FILE_NAME.fullmatch(name):
+                raise Malformed(f"manifest: {self._at(key)} has {name!r}, not a file name")
+        return files
 
     def rows(self, key: str) -> list[Checked]:
         value = self._take(key)

@@ -116,6 +116,6 @@ def _target(row: Checked) -> TargetRow:
     return TargetRow(
         kind=row.text("kind"),
         chip=row.text("chip"),
-        files=row.texts("files"),
+        files=row.files("files"),
         weights=tuple(map(_weight, row.rows("weights"))),
     )

@@ -1,0 +1,194 @@
+"""What goes into a container comes out of it again, and equal models give equal files."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import pytest
+import tvm
+import tvm_ffi
+from dlcc.compiler.container import Container, TensorSpec, open_container
+from dlcc.compiler.container.atomic import written_whole
+from dlcc.compiler.container.tensors import DTYPES, tensor_bytes, tensor_view
+from dlcc.compiler.errors import BadContainer, ModelError, UsageError
+from dlcc.targets.artifact import Artifact
+from tvm import relax
+
+WEIGHT = np.arange(48, dtype="float32").reshape(4, 12)
+
+
+def toy_module() -> tvm.ir.IRModule:
+    """y = x @ w + 1, z = bf16 table as float32; the first dimension of x is symbolic."""
+    bb, n = relax.BlockBuilder(), tvm.tirx.Var("n", "int64")
+    x = relax.Var("x", relax.TensorType((n, 4), "float32"))
+    table = np.linspace(0, 1, 64).astype(ml_dtypes.bfloat16)
+    with bb.function("main", [x]):
+        with bb.dataflow():
+            y = bb.emit(relax.op.matmul(x, relax.const(WEIGHT)))
+            y = bb.emit(relax.op.add(y, relax.const(np.float32(1))))
+            z = bb.emit(relax.op.astype(relax.const(table), "float32"))
+            both = bb.emit_output(relax.Tuple([y, z]))
+        bb.emit_func_output(both)
+    return bb.get()
+
+
+def artifact(chip: str = "some-chip/arm", weights: tuple[np.ndarray, ...] = (WEIGHT,)) -> Artifact:
+    return Artifact("arm", chip, {"module.so": b"\x7fELF" + bytes(200)}, weights)
+
+
+def toy(*artifacts: Artifact) -> Container:
+    return Container.of("toy", toy_module(), ["x:0"], ["y", "z"], artifacts or (artifact(),))
+
+
+def test_signature_is_kept_as_asked(tmp_path: Path) -> None:
+    c = open_container(toy().save(tmp_path / "toy.dlc"))
+    assert c.model == "toy"
+    assert c.inputs == (TensorSpec("x:0", "float32", ("n", 4)),)
+    assert c.outputs == (
+        TensorSpec("y", "float32", ("n", 12)),
+        TensorSpec("z", "float32", (64,)),
+    )
+    assert c.manifest.ops == {"relax.add": 1, "relax.astype": 1, "relax.matmul": 1}
+    assert c.manifest.parameters == 48 + 1 + 64
+    assert c.manifest.tools["tvm"].startswith("0.27")
+
+
+def test_module_comes_back_with_its_weights(tmp_path: Path) -> None:
+    c = toy()
+    opened = open_container(c.save(tmp_path / "toy.dlc"))
+    assert tvm_ffi.structural_equal(c.module(), toy_module())
+    assert tvm_ffi.structural_equal(opened.module(), toy_module())
+
+
+def test_artifact_comes_back_for_every_target(tmp_path: Path) -> None:
+    made = [artifact("a/arm"), artifact("a_arm", (WEIGHT, WEIGHT.T)), artifact("a_arm", ())]
+    c = open_container(toy(*made).save(tmp_path / "toy.dlc"))
+    assert [t.chip for t in c.targets] == ["a/arm", "a_arm", "a_arm"]
+    for row, expected in zip(c.targets, made, strict=True):
+        found = c.artifact(row)
+        assert (found.kind, found.chip, found.files) == (
+            expected.kind,
+            expected.chip,
+            expected.files,
+        )
+        for a, b in zip(found.weights, expected.weights, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_weights_are_stored_once_and_mapped(tmp_path: Path) -> None:
+    path = toy(artifact("a"), artifact("b", (WEIGHT.reshape(-1), WEIGHT))).save(tmp_path / "t.dlc")
+    with zipfile.ZipFile(path) as z:
+        weights = [i for i in z.infolist() if i.filename.startswith("dlcc/weights/")]
+        assert sum(i.file_size == WEIGHT.nbytes for i in weights) == 1
+    c = open_container(path)
+    first, second = (c.artifact(row).weights[0] for row in c.targets)
+    assert np.shares_memory(first, second)
+    assert not first.flags.writeable
+    assert first.ctypes.data % 64 == 0
+
+
+def test_file_is_a_plain_zip_of_aligned_entries(tmp_path: Path) -> None:
+    path = toy().save(tmp_path / "toy.dlc")
+    with zipfile.ZipFile(path) as z:
+        assert z.testzip() is None
+        for info in z.infolist():
+            assert info.compress_type == zipfile.ZIP_STORED
+            assert info.date_time == (1980, 1, 1, 0, 0, 0)
+            start = info.header_offset + 30 + len(info.filename) + len(info.extra)
+            assert start % 64 == 0, info.filename
+
+
+def test_equal_models_give_equal_files(tmp_path: Path) -> None:
+    one = toy().save(tmp_path / "one.dlc").read_bytes()
+    two = toy().save(tmp_path / "two.dlc").read_bytes()
+    again = open_container(tmp_path / "one.dlc").save(tmp_path / "three.dlc").read_bytes()
+    assert one == two == again
+
+
+def test_saving_over_the_file_that_is_open(tmp_path: Path) -> None:
+    path = toy().save(tmp_path / "toy.dlc")
+    c = open_container(path)
+    c.save(path)
+    c.verify()
+    open_container(path).verify()
+
+
+@pytest.mark.parametrize("name", sorted(DTYPES))
+@pytest.mark.parametrize("shape", [(), (0, 3), (5,), (2, 1, 3)], ids=str)
+def test_every_dtype_round_trips(name: str, shape: tuple[int, ...], tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    raw = np.asarray(rng.integers(0, 2, shape)).astype(np.float32)
+    tensor = raw.astype(DTYPES[name])
+    view = tensor_view(tensor_bytes(tensor), name, shape)
+    assert view.dtype == tensor.dtype
+    assert view.tobytes() == tensor.tobytes()
+    assert view.shape == shape
+
+
+def test_odd_layouts_round_trip_through_a_file(tmp_path: Path) -> None:
+    odd = (
+        np.arange(6, dtype=">f4").reshape(2, 3),
+        np.asfortranarray(WEIGHT)[::2, ::-1],
+        np.array(3 + 4j, "complex64"),
+        np.zeros((0, 7), ml_dtypes.bfloat16),
+        np.array([True, False]),
+        np.array([np.nan, np.inf, -0.0], "float16"),
+    )
+    c = open_container(toy(artifact(weights=odd)).save(tmp_path / "odd.dlc"))
+    for found, expected in zip(c.artifact(c.targets[0]).weights, odd, strict=True):
+        assert found.dtype == expected.dtype.newbyteorder("=")
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_strings_are_refused() -> None:
+    with pytest.raises(ModelError, match="dtype"):
+        toy(artifact(weights=(np.array(["a"]),)))
+
+
+def test_opening_loads_no_compiler(tmp_path: Path) -> None:
+    path = toy().save(tmp_path / "toy.dlc")
+    code = (
+        "import sys; from dlcc.compiler.container import open_container; "
+        f"open_container({str(path)!r}).verify(); print('tvm' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "False\n"
+
+
+def test_content_is_checked_when_first_read(tmp_path: Path) -> None:
+    path = toy().save(tmp_path / "toy.dlc")
+    data = path.read_bytes().replace(b"\x7fELF", b"\x7fELG", 1)
+    path.write_bytes(data)
+    c = open_container(path)
+    assert c.module() is not None
+    with pytest.raises(BadContainer, match=r"module\.so' has changed"):
+        c.artifact(c.targets[0])
+
+
+class TestWrittenWhole:
+    def test_an_error_leaves_the_old_file(self, tmp_path: Path) -> None:
+        path = tmp_path / "f"
+        path.write_bytes(b"old")
+        with pytest.raises(KeyboardInterrupt), written_whole(path) as file:  # noqa: PT012
+            file.write(b"new")
+            raise KeyboardInterrupt
+        assert path.read_bytes() == b"old"
+        assert list(tmp_path.iterdir()) == [path]
+
+    def test_links_are_followed_and_modes_are_usual(self, tmp_path: Path) -> None:
+        (tmp_path / "link").symlink_to(tmp_path / "real")
+        with written_whole(tmp_path / "link") as file:
+            file.write(b"x")
+        assert (tmp_path / "link").is_symlink()
+        (tmp_path / "usual").touch()
+        assert (tmp_path / "real").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+    @pytest.mark.parametrize("where", ["missing/f", ".", "/dev/null"])
+    def test_what_cannot_be_written_is_said(self, where: str, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match="cannot write"), written_whole(tmp_path / where):
+            pass
