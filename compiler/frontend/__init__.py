@@ -1,0 +1,1 @@
+"""From a TensorFlow model to Relax: load -> Graph -> translate."""

@@ -1,0 +1,192 @@
+"""What a converter works with: the values of a graph so far, and a place to emit Relax into."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tvm import relax, te, tirx
+from tvm.ir import Type
+
+from dlcc.compiler.errors import BadNode
+from dlcc.compiler.frontend.graph import Graph, Node, TensorRef
+
+Dim = int | tirx.Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A tensor known at compile time.
+
+    array: its numbers, or an object array whose elements are int or symbolic dimensions.
+    dtype: NumPy's name of the dtype it has in TensorFlow.
+    """
+
+    array: np.ndarray
+    dtype: str
+
+    @property
+    def symbolic(self) -> bool:
+        return self.array.dtype == object and self.dtype != "string"
+
+
+Value = relax.Expr | Known
+
+
+def known(array: Any, dtype: str | None = None) -> Known:
+    """A compile-time value; an object array of plain ints becomes an array of numbers."""
+    array = np.asarray(array)
+    if array.dtype == object and dtype not in (None, "string"):
+        flat = [static_int(v) for v in array.reshape(-1)]
+        if all(v is not None for v in flat):
+            array = np.array(flat, dtype).reshape(array.shape)
+    return Known(array, dtype or array.dtype.name)
+
+
+def static_int(dim: Any) -> int | None:
+    """The int that a dimension is, or None where it is symbolic."""
+    if isinstance(dim, tirx.IntImm):
+        return int(dim.value)
+    return int(dim) if isinstance(dim, int | np.integer) else None
+
+
+class Emitter:
+    """Values by tensor, and the Relax function under construction."""
+
+    def __init__(self, graph: Graph, builder: relax.BlockBuilder) -> None:
+        self.graph = graph
+        self.builder = builder
+        self.values: dict[TensorRef, Value] = {}
+        self._tensors: dict[TensorRef, relax.Expr] = {}
+
+    # ---- inputs of a node
+
+    def value(self, node: Node, index: int) -> Value:
+        """Input `index` of a node, as a tensor or a compile-time value."""
+        if index >= len(node.inputs):
+            raise BadNode(node, f"has {len(node.inputs)} inputs, at least {index + 1} expected")
+        ref = node.inputs[index]
+        if ref not in self.values:
+            raise BadNode(node, f"reads {str(ref)!r}, which its node does not make")
+        return self.values[ref]
+
+    def arg(self, node: Node, index: int) -> relax.Expr:
+        """Input `index` of a node as a Relax tensor."""
+        value = self.value(node, index)
+        if not isinstance(value, Known):
+            return value
+        ref = node.inputs[index]
+        if ref not in self._tensors:
+            self._tensors[ref] = self.tensor(value)
+        return self._tensors[ref]
+
+    def args(self, node: Node) -> list[relax.Expr]:
+        """All inputs of a node as Relax tensors."""
+        return [self.arg(node, i) for i in range(len(node.inputs))]
+
+    def known(self, node: Node, index: int) -> np.ndarray | None:
+        """The numbers of an input where they are known at compile time, else None."""
+        value = self.value(node, index)
+        if isinstance(value, Known) and not value.symbolic:
+            return value.array
+        return None
+
+    def static(self, node: Node, index: int, what: str) -> np.ndarray:
+        """The numbers of an input that must be known at compile time; raises BadNode."""
+        array = self.known(node, index)
+        if array is None:
+            raise BadNode(
+                node,
+                f"{what} (input {index}, {str(node.inputs[index])!r}) is computed at run time",
+                hint="a constant is needed here; give fixed shapes with --input NAME=…, if it "
+                "is computed from a shape",
+            )
+        return array
+
+    def dims(self, node: Node, index: int, what: str) -> list[Dim]:
+        """An input that holds dimensions: each an int or a symbolic dimension; raises BadNode."""
+        value = self.value(node, index)
+        if isinstance(value, Known) and value.symbolic:
+            return list(value.array.reshape(-1))
+        return [int(v) for v in self.static(node, index, what).reshape(-1)]
+
+    # ---- facts about tensors
+
+    def shape(self, expr: relax.Expr) -> list[Dim]:
+        """Dimensions of a tensor, each an int or symbolic; raises ValueError where unknown."""
+        shape = self.normal(expr).ty.shape
+        if not isinstance(shape, relax.ShapeExpr):
+            raise ValueError("the shape of a tensor depends on its values")
+        dims = [static_int(d) for d in shape.values]
+        return [d if i is None else i for i, d in zip(dims, shape.values, strict=True)]
+
+    def static_shape(self, node: Node, expr: relax.Expr) -> list[int]:
+        """Dimensions of a tensor that must all be known; raises BadNode."""
+        dims = self.shape(expr)
+        if not all(isinstance(d, int) for d in dims):
+            raise BadNode(
+                node, f"needs fixed dimensions, has {dims}", hint="give them: --input NAME=1,…"
+            )
+        return [int(d) for d in dims]
+
+    def rank(self, expr: relax.Expr) -> int:
+        return int(self.normal(expr).ty.ndim)
+
+    def dtype(self, expr: relax.Expr) -> str:
+        return str(self.normal(expr).ty.dtype)
+
+    # ---- emission
+
+    def normal(self, expr: relax.Expr) -> relax.Expr:
+        """The expression with its type inferred."""
+        return expr if _typed(expr) else self.emit(expr)
+
+    def emit(self, expr: relax.Expr, name: str = "") -> relax.Expr:
+        """Bind an expression to a variable; its type is inferred."""
+        return self.builder.emit(expr, name)
+
+    def te(self, compute: Callable[..., Any], *args: Any, name: str = "kernel") -> relax.Expr:
+        """Emit a kernel written as a tensor expression over `args` (tensors, or symbolic ints)."""
+        args = tuple(self.normal(a) if isinstance(a, relax.Expr) else a for a in args)
+        return self.builder.emit_te(compute, *args, primfunc_name_hint=name)
+
+    def tensor(self, value: Known) -> relax.Expr:
+        """A compile-time value as a Relax tensor."""
+        if not value.symbolic:
+            return relax.const(np.ascontiguousarray(value.array), value.dtype)
+        flat = list(value.array.reshape(-1))
+        shape = value.array.shape
+
+        def fill(*dims: Any) -> te.Tensor:
+            def element(*index: Any) -> Any:
+                at = _flat_index(index, shape)
+                result = tirx.Cast(value.dtype, dims[-1])
+                for i, dim in reversed(list(enumerate(dims[:-1]))):
+                    result = tirx.Select(at == i, tirx.Cast(value.dtype, dim), result)
+                return result
+
+            return te.compute(shape, element, name="shape_values")
+
+        dims = [d if isinstance(d, tirx.Expr) else tirx.IntImm("int64", int(d)) for d in flat]
+        return self.builder.emit_te(fill, *dims, primfunc_name_hint="shape_values")
+
+    def const(self, array: Any, dtype: str) -> relax.Expr:
+        """A constant tensor."""
+        return relax.const(np.asarray(array, np.dtype(dtype)), dtype)
+
+    def reshape(self, expr: relax.Expr, dims: Sequence[Dim]) -> relax.Expr:
+        return relax.op.reshape(expr, relax.ShapeExpr(list(dims)))
+
+
+def _typed(expr: relax.Expr) -> bool:
+    """Whether the type is inferred: a call that was not emitted yet has the bare base type."""
+    return type(expr.ty) is not Type
+
+
+def _flat_index(index: Sequence[Any], shape: Sequence[int]) -> Any:
+    at: Any = tirx.IntImm("int64", 0)
+    for i, extent in zip(index, shape, strict=True):
+        at = at * extent + i
+    return at

@@ -1,0 +1,136 @@
+"""A TensorFlow graph as plain values: nodes, the tensors between them, inputs and outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from dlcc.compiler.frontend.dtypes import array_of, dtype_name, shape_of
+
+
+class TensorRef(NamedTuple):
+    """Output `index` of a node."""
+
+    node: str
+    index: int
+
+    def __str__(self) -> str:
+        return f"{self.node}:{self.index}"
+
+
+def parse_ref(text: str) -> TensorRef:
+    """ "conv1" and "conv1:0" are both output 0 of conv1."""
+    name, colon, index = text.rpartition(":")
+    if colon and index.isdigit():
+        return TensorRef(name, int(index))
+    return TensorRef(text, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class FuncRef:
+    """A function of the library that an attribute names."""
+
+    name: str
+    attrs: Attrs
+
+
+class Attrs(Mapping[str, Any]):
+    """A node's attributes, each decoded when first asked for.
+
+    string -> str, type -> NumPy's name, shape -> tuple of int or None (None: unknown rank),
+    tensor -> numpy.ndarray, function -> FuncRef, list -> tuple of these.
+    """
+
+    def __init__(self, protos: Mapping[str, Any]) -> None:
+        self._protos = protos
+        self._decoded: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._decoded:
+            if name not in self._protos:
+                raise KeyError(name)
+            self._decoded[name] = decode(self._protos[name])
+        return self._decoded[name]
+
+    def __iter__(self) -> Any:
+        return iter(self._protos)
+
+    def __len__(self) -> int:
+        return len(self._protos)
+
+
+def decode(proto: Any) -> Any:
+    """An AttrValue as a Python value."""
+    kind = proto.WhichOneof("value")
+    if kind is None:
+        return None
+    value = getattr(proto, kind)
+    if kind == "list":
+        for part, decoder in _DECODERS.items():
+            if values := getattr(value, part, ()):
+                return tuple(decoder(v) for v in values)
+        return ()
+    return _DECODERS[kind](value)
+
+
+_DECODERS: dict[str, Any] = {
+    "s": lambda v: v.decode("utf-8", "replace"),
+    "i": int,
+    "f": float,
+    "b": bool,
+    "type": dtype_name,
+    "shape": shape_of,
+    "tensor": array_of,
+    "func": lambda v: FuncRef(v.name, Attrs(v.attr)),
+    "placeholder": str,
+}
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operation. `inputs` are data inputs in order; control inputs order side effects only."""
+
+    name: str
+    op: str
+    inputs: tuple[TensorRef, ...]
+    attrs: Mapping[str, Any]
+    control_inputs: tuple[str, ...] = ()
+
+    def attr(self, name: str, default: Any = None) -> Any:
+        """The attribute, or `default` where the graph leaves it out."""
+        return self.attrs.get(name, default)
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A tensor that the user feeds. shape: int, or None for a dimension left symbolic."""
+
+    name: str
+    ref: TensorRef
+    dtype: str
+    shape: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A tensor that the user gets; `ref` is None-indexed (-1) where all outputs of a sink count."""
+
+    name: str
+    ref: TensorRef
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The nodes that the outputs need, in an order in which each follows its inputs."""
+
+    name: str
+    nodes: tuple[Node, ...]
+    inputs: tuple[Input, ...]
+    outputs: tuple[Output, ...]
+    functions: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def by_name(self) -> dict[str, Node]:
+        return {node.name: node for node in self.nodes}

@@ -1,0 +1,37 @@
+"""Converters by op family, joined into one table."""
+
+from __future__ import annotations
+
+from dlcc.compiler.frontend.ops.array import ARRAY
+from dlcc.compiler.frontend.ops.conv import CONV
+from dlcc.compiler.frontend.ops.gather import GATHER
+from dlcc.compiler.frontend.ops.image import IMAGE
+from dlcc.compiler.frontend.ops.linalg import LINALG
+from dlcc.compiler.frontend.ops.logic import LOGIC
+from dlcc.compiler.frontend.ops.math import MATH
+from dlcc.compiler.frontend.ops.nn import NN
+from dlcc.compiler.frontend.ops.pad import PAD
+from dlcc.compiler.frontend.ops.pool import POOL
+from dlcc.compiler.frontend.ops.reduce import REDUCE
+from dlcc.compiler.frontend.ops.shape import SHAPE
+from dlcc.compiler.frontend.ops.slice import SLICE
+from dlcc.compiler.frontend.ops.source import SOURCE
+from dlcc.compiler.frontend.ops.space import SPACE
+
+TF_OPS = (
+    SOURCE
+    | SHAPE
+    | ARRAY
+    | SLICE
+    | GATHER
+    | PAD
+    | SPACE
+    | MATH
+    | LOGIC
+    | REDUCE
+    | LINALG
+    | CONV
+    | POOL
+    | NN
+    | IMAGE
+)

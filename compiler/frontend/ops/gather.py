@@ -1,0 +1,121 @@
+"""Elements taken by index, and put by index."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from tvm import relax, te, tirx
+
+from dlcc.compiler.errors import BadNode
+from dlcc.compiler.frontend.emitter import Emitter, static_int
+from dlcc.compiler.frontend.graph import Node
+from dlcc.compiler.frontend.ops.table import OpTable
+
+GATHER = OpTable()
+
+
+def _fold_gather(node: Node, x: np.ndarray, indices: np.ndarray, *axis: np.ndarray) -> Any:
+    if indices.dtype == object or node.attr("batch_dims", 0):
+        return None
+    result = np.take(x, indices, int(axis[0].item()) if axis else 0)
+    if x.dtype == object and not isinstance(result, np.ndarray):
+        scalar = np.empty((), object)
+        scalar[()] = result
+        return scalar
+    return result
+
+
+@GATHER.op("Gather", "GatherV2", fold=_fold_gather, symbolic=True)
+def gather(g: Emitter, node: Node) -> relax.Expr:
+    """x[…, indices, …] along an axis; an index outside gives 0, as TensorFlow's GPU kernel does."""
+    x, indices = g.arg(node, 0), g.arg(node, 1)
+    rank = g.rank(x)
+    axis = int(g.static(node, 2, "the axis").item()) % rank if len(node.inputs) > 2 else 0
+    batch = int(node.attr("batch_dims", 0)) % max(g.rank(indices), 1)
+    between = g.rank(indices) - batch
+    extent = g.shape(x)[axis]
+
+    def compute(t: te.Tensor, at: te.Tensor) -> te.Tensor:
+        shape = [*t.shape[:axis], *at.shape[batch:], *t.shape[axis + 1 :]]
+
+        def element(*i: Any) -> Any:
+            k = tirx.Cast("int64", at[(*i[:batch], *i[axis : axis + between])])
+            inside = tirx.all(k >= 0, k < extent)
+            value = t[(*i[:axis], k, *i[axis + between :])]
+            return tirx.if_then_else(inside, value, tirx.const(0, t.dtype))
+
+        return te.compute(shape, element, name="gather")
+
+    return g.te(compute, x, indices, name="gather")
+
+
+@GATHER.op("GatherNd")
+def gather_nd(g: Emitter, node: Node) -> relax.Expr:
+    """x at the index vectors along the last axis of `indices`; 0 for one that is outside."""
+    x, indices = g.args(node)
+    depth = static_int(g.shape(indices)[-1])
+    if depth is None:
+        raise BadNode(node, "the length of an index vector is not known")
+    dims = g.shape(x)[:depth]
+    lead = g.rank(indices) - 1
+
+    def compute(t: te.Tensor, at: te.Tensor) -> te.Tensor:
+        def element(*i: Any) -> Any:
+            where = [tirx.Cast("int64", at[(*i[:lead], k)]) for k in range(depth)]
+            inside = [tirx.all(w >= 0, w < d) for w, d in zip(where, dims, strict=True)]
+            value = t[(*where, *i[lead:])]
+            if not inside:
+                return value
+            return tirx.if_then_else(tirx.all(*inside), value, tirx.const(0, t.dtype))
+
+        return te.compute([*at.shape[:-1], *t.shape[depth:]], element, name="gather_nd")
+
+    return g.te(compute, x, indices, name="gather_nd")
+
+
+_SCATTER = {
+    "TensorScatterUpdate": "update",
+    "TensorScatterAdd": "add",
+    "TensorScatterSub": "sub",
+    "TensorScatterMax": "max",
+    "TensorScatterMin": "min",
+}
+
+
+@GATHER.op(*_SCATTER)
+def tensor_scatter(g: Emitter, node: Node) -> relax.Expr:
+    x, indices, updates = g.args(node)
+    how = _SCATTER[node.op]
+    if how == "sub":
+        updates, how = relax.op.negative(updates), "add"
+    return relax.op.scatter_nd(x, indices, updates, how)
+
+
+@GATHER.op("ScatterNd")
+def scatter_nd(g: Emitter, node: Node) -> relax.Expr:
+    """Updates summed into zeros."""
+    indices, updates = g.arg(node, 0), g.arg(node, 1)
+    dims = g.dims(node, 2, "the shape")
+    dtype = g.dtype(updates)
+    zeros = relax.op.full(relax.ShapeExpr(dims), g.const(0, dtype), dtype)
+    return relax.op.scatter_nd(zeros, indices, updates, "add")
+
+
+@GATHER.op("UnravelIndex")
+def unravel_index(g: Emitter, node: Node) -> relax.Expr:
+    """Flat indices as coordinates, one row a dimension."""
+    indices, dims = g.args(node)
+    (count,) = g.static_shape(node, dims)
+
+    def compute(flat: te.Tensor, d: te.Tensor) -> te.Tensor:
+        def element(row: Any, *i: Any) -> Any:
+            rest, result = flat[i], tirx.const(0, flat.dtype)
+            for axis in reversed(range(count)):
+                result = tirx.Select(row == axis, tirx.floormod(rest, d[axis]), result)
+                rest = tirx.floordiv(rest, d[axis])
+            return result
+
+        return te.compute((count, *flat.shape), element, name="unravel_index")
+
+    return g.te(compute, indices, dims, name="unravel_index")

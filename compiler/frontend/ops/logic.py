@@ -1,0 +1,84 @@
+"""Comparisons, logic and choice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from tvm import relax
+
+from dlcc.compiler.frontend.emitter import Emitter
+from dlcc.compiler.frontend.graph import Node
+from dlcc.compiler.frontend.ops.table import OpTable
+
+LOGIC = OpTable()
+
+R = relax.op
+
+_TWO: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    "Less": (R.less, np.less),
+    "LessEqual": (R.less_equal, np.less_equal),
+    "Greater": (R.greater, np.greater),
+    "GreaterEqual": (R.greater_equal, np.greater_equal),
+    "Equal": (R.equal, np.equal),
+    "NotEqual": (R.not_equal, np.not_equal),
+    "LogicalAnd": (R.logical_and, np.logical_and),
+    "LogicalOr": (R.logical_or, np.logical_or),
+    "LogicalXor": (R.logical_xor, np.logical_xor),
+}
+
+
+def _two(name: str, call: Callable[..., Any], fold: Callable[..., Any]) -> None:
+    def convert(g: Emitter, node: Node) -> relax.Expr:
+        return call(g.arg(node, 0), g.arg(node, 1))
+
+    convert.__name__ = name.lower()
+    LOGIC.op(name, fold=lambda node, x, y: np.asarray(fold(x, y)))(convert)
+
+
+for _name, _calls in _TWO.items():
+    _two(_name, *_calls)
+
+
+@LOGIC.op("LogicalNot", fold=lambda node, x: np.logical_not(x))
+def logical_not(g: Emitter, node: Node) -> relax.Expr:
+    return R.logical_not(g.arg(node, 0))
+
+
+@LOGIC.op("IsNan")
+def is_nan(g: Emitter, node: Node) -> relax.Expr:
+    return R.isnan(g.arg(node, 0))
+
+
+@LOGIC.op("IsInf")
+def is_inf(g: Emitter, node: Node) -> relax.Expr:
+    return R.isinf(g.arg(node, 0))
+
+
+@LOGIC.op("IsFinite")
+def is_finite(g: Emitter, node: Node) -> relax.Expr:
+    x = g.arg(node, 0)
+    return R.logical_not(R.logical_or(R.isnan(x), R.isinf(x)))
+
+
+@LOGIC.op("ApproximateEqual")
+def approximate_equal(g: Emitter, node: Node) -> relax.Expr:
+    x, y = g.args(node)
+    tolerance = g.const(node.attr("tolerance", 1e-5), g.dtype(x))
+    return R.less(R.abs(R.subtract(x, y)), tolerance)
+
+
+def _fold_select(node: Node, c: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    if node.op == "Select" and 0 < c.ndim < x.ndim:
+        c = c.reshape(c.shape + (1,) * (x.ndim - c.ndim))
+    return np.where(c, x, y)
+
+
+@LOGIC.op("Select", "SelectV2", fold=_fold_select)
+def select(g: Emitter, node: Node) -> relax.Expr:
+    """Select (V1) takes a vector condition over the first axis; V2 broadcasts as NumPy does."""
+    c, x, y = g.args(node)
+    if node.op == "Select" and 0 < g.rank(c) < g.rank(x):
+        c = g.reshape(c, [*g.shape(c), *[1] * (g.rank(x) - g.rank(c))])
+    return R.where(c, x, y)

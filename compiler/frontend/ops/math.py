@@ -1,0 +1,441 @@
+"""Elementwise arithmetic and functions, with NumPy's broadcasting, by TensorFlow's rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from tvm import relax, te, tirx, topi
+
+from dlcc.compiler.frontend.emitter import Emitter, Known
+from dlcc.compiler.frontend.graph import Node
+from dlcc.compiler.frontend.ops.table import Fold, OpTable
+
+MATH = OpTable()
+
+R = relax.op
+Call = Callable[..., relax.Expr]
+
+
+def pointwise(g: Emitter, x: relax.Expr, f: Callable[[Any], Any], name: str) -> relax.Expr:
+    """Emit a kernel that applies `f` to each element."""
+
+    def compute(t: te.Tensor) -> te.Tensor:
+        return te.compute(t.shape, lambda *i: f(t[i]), name=name, tag=topi.tag.ELEMWISE)
+
+    return g.te(compute, x, name=name)
+
+
+def binary_kernel(
+    g: Emitter, x: relax.Expr, y: relax.Expr, f: Callable[[Any, Any], Any], name: str
+) -> relax.Expr:
+    """Emit a kernel that applies `f` to each pair of elements, broadcast."""
+    x, y = broadcast(g, x, y)
+
+    def compute(a: te.Tensor, b: te.Tensor) -> te.Tensor:
+        return te.compute(a.shape, lambda *i: f(a[i], b[i]), name=name, tag=topi.tag.ELEMWISE)
+
+    return g.te(compute, x, y, name=name)
+
+
+def broadcast(g: Emitter, x: relax.Expr, y: relax.Expr) -> tuple[relax.Expr, relax.Expr]:
+    """Both tensors in the shape that they broadcast to."""
+    a, b = g.shape(x), g.shape(y)
+    rank = max(len(a), len(b))
+    a, b = [1] * (rank - len(a)) + a, [1] * (rank - len(b)) + b
+    dims = relax.ShapeExpr([q if isinstance(p, int) and p == 1 else p for p, q in zip(a, b)])
+    return R.broadcast_to(x, dims), R.broadcast_to(y, dims)
+
+
+# ---------------------------------------------------------------- unary
+
+
+def _unary(names: tuple[str, ...], call: Call, fold: Callable[..., Any] | None = None) -> None:
+    """One row for functions that Relax has with TensorFlow's meaning."""
+
+    def convert(g: Emitter, node: Node) -> relax.Expr:
+        return call(g.arg(node, 0))
+
+    convert.__name__ = names[0].lower()
+    MATH.op(*names, fold=_numpy(fold))(convert)
+
+
+def _numpy(f: Callable[..., Any] | None) -> Fold | None:
+    return None if f is None else lambda node, *arrays: np.asarray(f(*arrays), arrays[0].dtype)
+
+
+_UNARY: tuple[tuple[tuple[str, ...], Call, Callable[..., Any] | None], ...] = (
+    (("Abs",), R.abs, np.abs),
+    (("Neg",), R.negative, np.negative),
+    (("Sign",), R.sign, np.sign),
+    (("Ceil",), R.ceil, np.ceil),
+    (("Floor",), R.floor, np.floor),
+    (("Sqrt",), R.sqrt, np.sqrt),
+    (("Exp",), R.exp, np.exp),
+    (("Log",), R.log, np.log),
+    (("Sin",), R.sin, np.sin),
+    (("Cos",), R.cos, np.cos),
+    (("Tan",), R.tan, np.tan),
+    (("Tanh",), R.tanh, np.tanh),
+    (("Atan",), R.atan, np.arctan),
+    (("Asin",), R.asin, np.arcsin),
+    (("Acos",), R.acos, np.arccos),
+    (("Sinh",), R.sinh, np.sinh),
+    (("Cosh",), R.cosh, np.cosh),
+    (("Asinh",), R.asinh, np.arcsinh),
+    (("Acosh",), R.acosh, np.arccosh),
+    (("Atanh",), R.atanh, np.arctanh),
+    (("Erf",), R.erf, None),
+    (("Sigmoid",), R.sigmoid, lambda x: 1 / (1 + np.exp(-x))),
+    (("Square",), lambda x: R.multiply(x, x), np.square),
+    (("Invert",), R.bitwise_not, np.invert),
+)
+for _row in _UNARY:
+    _unary(*_row)
+
+
+def _fold_rsqrt(node: Node, x: np.ndarray) -> np.ndarray:
+    return np.asarray(1 / np.sqrt(x), x.dtype)
+
+
+@MATH.op("Rsqrt", fold=_fold_rsqrt)
+def rsqrt(g: Emitter, node: Node) -> relax.Expr:
+    return R.rsqrt(g.arg(node, 0))
+
+
+def _fold_reciprocal(node: Node, x: np.ndarray) -> Any:
+    return 1 / x if x.dtype.kind == "f" else None
+
+
+@MATH.op("Reciprocal", "Inv", fold=_fold_reciprocal)
+def reciprocal(g: Emitter, node: Node) -> relax.Expr:
+    x = g.arg(node, 0)
+    return R.divide(g.const(1, g.dtype(x)), x)
+
+
+def _fold_round(node: Node, x: np.ndarray) -> np.ndarray:
+    return np.rint(x).astype(x.dtype)
+
+
+@MATH.op("Round", "Rint", fold=_fold_round)
+def round_(g: Emitter, node: Node) -> relax.Expr:
+    """Half to even; integers are round already."""
+    x = g.arg(node, 0)
+    if g.dtype(x).startswith(("int", "uint")):
+        return x
+    return pointwise(g, x, tirx.nearbyint, "round_half_even")
+
+
+@MATH.op("Expm1", fold=_numpy(np.expm1))
+def expm1(g: Emitter, node: Node) -> relax.Expr:
+    """exp(x) - 1, as tanh(x/2) * (exp(x) + 1), which keeps its digits near 0.
+
+    Source: tanh(x/2) = (exp(x) - 1) / (exp(x) + 1).
+    """
+    x = g.arg(node, 0)
+    half = g.const(0.5, g.dtype(x))
+
+    def f(v: Any) -> Any:
+        small = tirx.tanh(v * half.data.numpy().item()) * (tirx.exp(v) + 1)
+        return tirx.Select(tirx.abs(v) < tirx.const(0.5, v.ty.dtype), small, tirx.exp(v) - 1)
+
+    return pointwise(g, x, f, "expm1")
+
+
+@MATH.op("Log1p", fold=_numpy(np.log1p))
+def log1p(g: Emitter, node: Node) -> relax.Expr:
+    """log(1 + x), corrected by x / ((1 + x) - 1), which keeps its digits near 0.
+
+    Source: Goldberg, "What Every Computer Scientist Should Know About Floating-Point
+    Arithmetic", 1991, theorem 4.
+    """
+
+    def f(v: Any) -> Any:
+        u = v + tirx.const(1, v.ty.dtype)
+        d = u - tirx.const(1, v.ty.dtype)
+        lost = tirx.any(d == tirx.const(0, v.ty.dtype), tirx.isinf(u))
+        return tirx.Select(tirx.isinf(u), tirx.log(u), tirx.Select(lost, v, tirx.log(u) * v / d))
+
+    return pointwise(g, g.arg(node, 0), f, "log1p")
+
+
+@MATH.op("Erfc")
+def erfc(g: Emitter, node: Node) -> relax.Expr:
+    x = g.arg(node, 0)
+    return R.subtract(g.const(1, g.dtype(x)), R.erf(x))
+
+
+# ---------------------------------------------------------------- binary
+
+
+def _binary(
+    names: tuple[str, ...], call: Call, fold: Callable[..., Any] | None, symbolic: bool
+) -> None:
+    def convert(g: Emitter, node: Node) -> relax.Expr:
+        return call(g.arg(node, 0), g.arg(node, 1))
+
+    def numpy_fold(node: Node, x: np.ndarray, y: np.ndarray) -> Any:
+        assert fold is not None
+        result = fold(x, y)
+        return result if result.dtype == object else np.asarray(result, x.dtype)
+
+    convert.__name__ = names[0].lower()
+    MATH.op(*names, fold=numpy_fold if fold else None, symbolic=symbolic)(convert)
+
+
+_BINARY: tuple[tuple[tuple[str, ...], Call, Callable[..., Any] | None, bool], ...] = (
+    (("Add", "AddV2", "BiasAddV1"), R.add, np.add, True),
+    (("Sub",), R.subtract, np.subtract, True),
+    (("Mul",), R.multiply, np.multiply, True),
+    (("Maximum",), R.maximum, np.maximum, False),
+    (("Minimum",), R.minimum, np.minimum, False),
+    (("BitwiseAnd",), R.bitwise_and, np.bitwise_and, False),
+    (("BitwiseOr",), R.bitwise_or, np.bitwise_or, False),
+    (("BitwiseXor",), R.bitwise_xor, np.bitwise_xor, False),
+    (("Atan2",), R.atan2, np.arctan2, False),
+)
+for _row2 in _BINARY:
+    _binary(*_row2)
+
+
+def is_integer(dtype: str) -> bool:
+    """Whether a dtype's name is that of an integer."""
+    return dtype.startswith(("int", "uint"))
+
+
+def _fold_div(node: Node, x: np.ndarray, y: np.ndarray) -> Any:
+    if x.dtype.kind in "iu":
+        return _truncated(x, y) if np.all(y != 0) else None
+    return x / y
+
+
+def _truncated(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    quotient = np.abs(x) // np.abs(y)
+    return np.asarray(np.where((x < 0) != (y < 0), -quotient, quotient), x.dtype)
+
+
+@MATH.op("RealDiv", "Div", "TruncateDiv", fold=_fold_div)
+def divide(g: Emitter, node: Node) -> relax.Expr:
+    """Integers are divided toward zero."""
+    x, y = g.args(node)
+    if is_integer(g.dtype(x)):
+        return binary_kernel(g, x, y, _safe(tirx.truncdiv), "divide")
+    return R.divide(x, y)
+
+
+def _safe(f: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Integer division that gives 0 for a divisor of 0, instead of a trap on x86.
+
+    TensorFlow reports an error there; a deployed kernel has no way to.
+    """
+
+    def safe(a: Any, b: Any) -> Any:
+        zero, one = tirx.const(0, b.ty.dtype), tirx.const(1, b.ty.dtype)
+        divisor = tirx.Select(b == zero, one, b)
+        return tirx.Select(b == zero, tirx.const(0, a.ty.dtype), f(a, divisor))
+
+    return safe
+
+
+def _fold_floor_div(node: Node, x: np.ndarray, y: np.ndarray) -> Any:
+    if x.dtype == object or y.dtype == object:
+        return np.frompyfunc(lambda a, b: a // b, 2, 1)(x, y)
+    return None if x.dtype.kind in "iu" and np.any(y == 0) else np.floor_divide(x, y)
+
+
+@MATH.op("FloorDiv", fold=_fold_floor_div, symbolic=True)
+def floor_div(g: Emitter, node: Node) -> relax.Expr:
+    x, y = g.args(node)
+    if is_integer(g.dtype(x)):
+        return binary_kernel(g, x, y, _safe(tirx.floordiv), "floor_divide")
+    return R.floor(R.divide(x, y))
+
+
+def _fold_floor_mod(node: Node, x: np.ndarray, y: np.ndarray) -> Any:
+    return None if x.dtype.kind in "iu" and np.any(y == 0) else np.mod(x, y)
+
+
+@MATH.op("FloorMod", fold=_fold_floor_mod)
+def floor_mod(g: Emitter, node: Node) -> relax.Expr:
+    """The remainder with the divisor's sign."""
+    x, y = g.args(node)
+    if is_integer(g.dtype(x)):
+        return binary_kernel(g, x, y, _safe(tirx.floormod), "floor_mod")
+
+    def f(a: Any, b: Any) -> Any:
+        rest = tirx.fmod(a, b)
+        zero = tirx.const(0, a.ty.dtype)
+        other = tirx.all(rest != zero, (b < zero) != (rest < zero))
+        return tirx.Select(other, rest + b, rest)
+
+    return _in_float(g, x, y, f, "floor_mod")
+
+
+def _in_float(
+    g: Emitter, x: relax.Expr, y: relax.Expr, f: Callable[[Any, Any], Any], name: str
+) -> relax.Expr:
+    """`f` computed in float32 where the dtype is narrower: libm has no function for it."""
+    dtype = g.dtype(x)
+    if dtype not in ("float16", "bfloat16"):
+        return binary_kernel(g, x, y, f, name)
+    wide = binary_kernel(g, R.astype(x, "float32"), R.astype(y, "float32"), f, name)
+    return R.astype(wide, dtype)
+
+
+@MATH.op("Mod", "TruncateMod")
+def truncate_mod(g: Emitter, node: Node) -> relax.Expr:
+    """The remainder with the dividend's sign, as C has it."""
+    x, y = g.args(node)
+    if is_integer(g.dtype(x)):
+        return binary_kernel(g, x, y, _safe(tirx.truncmod), "truncate_mod")
+    return _in_float(g, x, y, tirx.fmod, "truncate_mod")
+
+
+@MATH.op("DivNoNan", "MulNoNan", "Xdivy", "Xlogy", "Xlog1py")
+def zero_guarded(g: Emitter, node: Node) -> relax.Expr:
+    """0 where the guarding operand is 0, whatever the other one is."""
+    x, y = g.args(node)
+    log1p_of = R.log(R.add(y, g.const(1, g.dtype(y))))
+    value, guard = {
+        "DivNoNan": (lambda: R.divide(x, y), y),
+        "MulNoNan": (lambda: R.multiply(x, y), y),
+        "Xdivy": (lambda: R.divide(x, y), x),
+        "Xlogy": (lambda: R.multiply(x, R.log(y)), x),
+        "Xlog1py": (lambda: R.multiply(x, log1p_of), x),
+    }[node.op]
+    zero = g.const(0, g.dtype(x))
+    return R.where(R.equal(guard, zero), zero, value())
+
+
+@MATH.op("SquaredDifference")
+def squared_difference(g: Emitter, node: Node) -> relax.Expr:
+    d = g.emit(R.subtract(g.arg(node, 0), g.arg(node, 1)))
+    return R.multiply(d, d)
+
+
+@MATH.op("Pow", fold=_numpy(np.power))
+def power(g: Emitter, node: Node) -> relax.Expr:
+    """x ** y. Integers by repeated squaring; small constant exponents by multiplication."""
+    x, y = g.args(node)
+    exponent = g.known(node, 1)
+    if exponent is not None and exponent.size == 1 and g.rank(y) == 0:
+        value = exponent.item()
+        if value == 2:
+            return R.multiply(x, x)
+        if value == 0.5:
+            return R.sqrt(x)
+    if is_integer(g.dtype(x)):
+        return binary_kernel(g, x, y, _integer_power, "integer_power")
+    return R.power(x, y)
+
+
+def _integer_power(x: Any, y: Any) -> Any:
+    """Square and multiply over the exponent's low 6 bits: more overflow every integer but ±1."""
+    one = tirx.const(1, x.ty.dtype)
+    result, base = one, x
+    for bit in range(6):
+        odd = (y >> tirx.const(bit, y.ty.dtype)) & tirx.const(1, y.ty.dtype)
+        result = tirx.Select(odd == tirx.const(1, y.ty.dtype), result * base, result)
+        base = base * base
+    return result
+
+
+@MATH.op("AddN", "AccumulateNV2")
+def add_n(g: Emitter, node: Node) -> relax.Expr:
+    total, *rest = g.args(node)
+    for term in rest:
+        total = R.add(total, term)
+    return total
+
+
+@MATH.op("LeftShift")
+def left_shift(g: Emitter, node: Node) -> relax.Expr:
+    return binary_kernel(g, g.arg(node, 0), g.arg(node, 1), _shift(tirx.shift_left), "left_shift")
+
+
+@MATH.op("RightShift")
+def right_shift(g: Emitter, node: Node) -> relax.Expr:
+    return binary_kernel(g, g.arg(node, 0), g.arg(node, 1), _shift(tirx.shift_right), "right_shift")
+
+
+def _shift(f: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Counts are clamped to 0 .. bits-1, as TensorFlow's kernels do (undefined in C)."""
+
+    def shift(a: Any, b: Any) -> Any:
+        bits = np.dtype(str(a.ty.dtype)).itemsize * 8
+        count = tirx.max(tirx.min(b, tirx.const(bits - 1, b.ty.dtype)), tirx.const(0, b.ty.dtype))
+        return f(a, count)
+
+    return shift
+
+
+@MATH.op("ClipByValue")
+def clip_by_value(g: Emitter, node: Node) -> relax.Expr:
+    x, low, high = g.args(node)
+    return R.minimum(R.maximum(x, low), high)
+
+
+# ---------------------------------------------------------------- casts
+
+
+def _fold_cast(node: Node, x: np.ndarray) -> Any:
+    if x.dtype != object:
+        return None if x.dtype.kind == "f" and not np.all(np.isfinite(x)) else _cast(node, x)
+    return Known(x, node.attr("DstT")) if is_integer(node.attr("DstT")) else None
+
+
+def _cast(node: Node, x: np.ndarray) -> np.ndarray:
+    return x.astype(np.dtype(node.attr("DstT")))
+
+
+@MATH.op("Cast", fold=_fold_cast, symbolic=True)
+def cast(g: Emitter, node: Node) -> relax.Expr:
+    x, dtype = g.arg(node, 0), node.attr("DstT")
+    if dtype == "bool":
+        return R.not_equal(x, g.const(0, g.dtype(x)))
+    return R.astype(x, dtype)
+
+
+@MATH.op("Bitcast")
+def bitcast(g: Emitter, node: Node) -> relax.Expr:
+    """The same bits in another dtype; a change of width adds or takes the last dimension."""
+    x, dtype = g.arg(node, 0), node.attr("type")
+    old, new = np.dtype(g.dtype(x)).itemsize, np.dtype(dtype).itemsize
+    if old == new:
+        return pointwise(g, x, lambda v: tirx.reinterpret(dtype, v), "bitcast")
+    return _narrowed(g, x, dtype, old // new) if old > new else _widened(g, x, dtype, new // old)
+
+
+def _narrowed(g: Emitter, x: relax.Expr, dtype: str, parts: int) -> relax.Expr:
+    """One element becomes `parts`, least significant first."""
+    bits = np.dtype(dtype).itemsize * 8
+    word, piece = f"uint{bits * parts}", f"uint{bits}"
+
+    def compute(t: te.Tensor) -> te.Tensor:
+        def element(*i: Any) -> Any:
+            whole = tirx.reinterpret(word, t[i[:-1]])
+            part = tirx.Cast(piece, whole >> tirx.Cast(word, i[-1] * bits))
+            return tirx.reinterpret(dtype, part)
+
+        return te.compute((*t.shape, parts), element, name="bitcast")
+
+    return g.te(compute, x, name="bitcast")
+
+
+def _widened(g: Emitter, x: relax.Expr, dtype: str, parts: int) -> relax.Expr:
+    """The last dimension, of size `parts`, becomes one element."""
+    bits = np.dtype(g.dtype(x)).itemsize * 8
+    word, piece = f"uint{bits * parts}", f"uint{bits}"
+
+    def compute(t: te.Tensor) -> te.Tensor:
+        def element(*i: Any) -> Any:
+            whole: Any = tirx.const(0, word)
+            for k in range(parts):
+                part = tirx.Cast(word, tirx.reinterpret(piece, t[(*i, k)]))
+                whole = whole | (part << tirx.const(k * bits, word))
+            return tirx.reinterpret(dtype, whole)
+
+        return te.compute(t.shape[:-1], element, name="bitcast")
+
+    return g.te(compute, x, name="bitcast")

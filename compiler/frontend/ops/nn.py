@@ -1,0 +1,236 @@
+"""Bias, normalisation and activations of neural networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from tvm import relax, te, tirx
+
+from dlcc.compiler.frontend.emitter import Emitter
+from dlcc.compiler.frontend.graph import Node
+from dlcc.compiler.frontend.ops.math import is_integer
+from dlcc.compiler.frontend.ops.table import OpTable
+
+NN = OpTable()
+
+R = relax.op
+
+
+def per_channel(g: Emitter, node: Node, vector: relax.Expr, rank: int) -> relax.Expr:
+    """A vector of channels, in a shape that broadcasts over the node's data format."""
+    layout = str(node.attr("data_format") or "NHWC")
+    if layout.startswith("NC") and rank > 2:
+        return g.reshape(vector, [1, *g.shape(vector), *[1] * (rank - 2)])
+    return vector
+
+
+@NN.op("BiasAdd", fold=lambda node, x, b: x + b if _last(node) else None)
+def bias_add(g: Emitter, node: Node) -> relax.Expr:
+    x, bias = g.args(node)
+    return R.add(x, per_channel(g, node, bias, g.rank(x)))
+
+
+def _last(node: Node) -> bool:
+    return not str(node.attr("data_format") or "").startswith("NC")
+
+
+@NN.op("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
+def fused_batch_norm(g: Emitter, node: Node) -> Sequence[relax.Expr]:
+    """y = x * s + (beta - mean * s),  s = gamma / sqrt(variance + epsilon).
+
+    With is_training the statistics are those of the batch (variance of the population for y, of
+    the sample for the output), which a few inference graphs rely on.
+    Source: Ioffe and Szegedy, "Batch Normalization", 2015, algorithm 2.
+    """
+    x = g.arg(node, 0)
+    gamma, beta = g.arg(node, 1), g.arg(node, 2)
+    if node.attr("is_training", True):
+        mean, variance, sample = _statistics(g, node, x)
+    else:
+        mean, variance = g.arg(node, 3), g.arg(node, 4)
+        sample = variance
+    epsilon = float(node.attr("epsilon", 1e-4))
+    scale, shift = _affine(g, node, (gamma, beta, mean, variance), epsilon)
+    rank = g.rank(x)
+    wide = R.astype(x, "float32") if g.dtype(x) in ("float16", "bfloat16") else x
+    scaled = R.multiply(wide, per_channel(g, node, scale, rank))
+    y = R.add(scaled, per_channel(g, node, shift, rank))
+    y = g.emit(R.astype(y, g.dtype(x)) if wide is not x else y)
+    return [y, mean, sample, mean, sample, g.const(0, "float32")]
+
+
+def _affine(
+    g: Emitter, node: Node, vectors: Sequence[relax.Expr], epsilon: float
+) -> tuple[relax.Expr, relax.Expr]:
+    """Scale and shift; computed here, in float64, where the four vectors are known."""
+    training = bool(node.attr("is_training", True))
+    numbers = [None if training and i > 2 else g.known(node, i) for i in range(1, 5)]
+    if all(n is not None for n in numbers):
+        gamma, beta, mean, variance = (np.asarray(n, np.float64) for n in numbers)
+        scale = gamma / np.sqrt(variance + epsilon)
+        return g.const(scale, "float32"), g.const(beta - mean * scale, "float32")
+    gamma, beta, mean, variance = vectors
+    rooted = R.sqrt(R.add(variance, g.const(epsilon, "float32")))
+    factor = g.emit(R.divide(gamma, rooted))
+    return factor, g.emit(R.subtract(beta, R.multiply(mean, factor)))
+
+
+def _statistics(g: Emitter, node: Node, x: relax.Expr) -> tuple[relax.Expr, relax.Expr, relax.Expr]:
+    channel = 1 if not _last(node) else g.rank(x) - 1
+    axes = [i for i in range(g.rank(x)) if i != channel]
+    x = R.astype(x, "float32")
+    mean = g.emit(R.mean(x, axes))
+    centred = g.emit(R.subtract(x, per_channel(g, node, mean, g.rank(x))))
+    variance = g.emit(R.mean(R.multiply(centred, centred), axes))
+    dims = g.static_shape(node, x)
+    count = int(np.prod([dims[a] for a in axes]))
+    unbiased = g.const(count / max(count - 1, 1), "float32")
+    return mean, variance, g.emit(R.multiply(variance, unbiased))
+
+
+@NN.op("BatchNormWithGlobalNormalization")
+def batch_norm_global(g: Emitter, node: Node) -> relax.Expr:
+    x, mean, variance, beta, gamma = g.args(node)
+    epsilon = g.const(float(node.attr("variance_epsilon", 1e-3)), g.dtype(x))
+    scale = R.rsqrt(R.add(variance, epsilon))
+    if node.attr("scale_after_normalization", True):
+        scale = R.multiply(scale, gamma)
+    scale = g.emit(scale)
+    return R.add(R.multiply(x, scale), R.subtract(beta, R.multiply(mean, scale)))
+
+
+# ---------------------------------------------------------------- activations
+
+
+@NN.op("Relu")
+def relu(g: Emitter, node: Node) -> relax.Expr:
+    return R.nn.relu(g.arg(node, 0))
+
+
+@NN.op("Relu6")
+def relu6(g: Emitter, node: Node) -> relax.Expr:
+    """min(max(x, 0), 6), spelled out: TVM's relu6 does not convert to half precision."""
+    x = g.arg(node, 0)
+    dtype = g.dtype(x)
+    return R.minimum(R.maximum(x, g.const(0, dtype)), g.const(6, dtype))
+
+
+@NN.op("LeakyRelu")
+def leaky_relu(g: Emitter, node: Node) -> relax.Expr:
+    return R.nn.leakyrelu(g.arg(node, 0), float(node.attr("alpha", 0.2)))
+
+
+def _where_positive(
+    g: Emitter, x: relax.Expr, negative: Callable[[relax.Expr], relax.Expr]
+) -> relax.Expr:
+    """x where it is positive, else a function of it that is only used there."""
+    zero = g.const(0, g.dtype(x))
+    below = negative(R.minimum(x, zero))
+    return R.where(R.greater(x, zero), x, below)
+
+
+@NN.op("Elu")
+def elu(g: Emitter, node: Node) -> relax.Expr:
+    """x, or exp(x) - 1 below 0. Source: Clevert et al., 2015, equation 15."""
+    x = g.arg(node, 0)
+    one = g.const(1, g.dtype(x))
+    return _where_positive(g, x, lambda v: R.subtract(R.exp(v), one))
+
+
+@NN.op("Selu")
+def selu(g: Emitter, node: Node) -> relax.Expr:
+    """Source: Klambauer et al., "Self-Normalizing Neural Networks", 2017, equation 2 and 14."""
+    x = g.arg(node, 0)
+    dtype = g.dtype(x)
+    alpha, scale = g.const(1.6732632423543772, dtype), g.const(1.0507009873554805, dtype)
+    one = g.const(1, dtype)
+    curve = _where_positive(g, x, lambda v: R.multiply(alpha, R.subtract(R.exp(v), one)))
+    return R.multiply(scale, curve)
+
+
+@NN.op("Softplus")
+def softplus(g: Emitter, node: Node) -> relax.Expr:
+    """log(1 + exp(x)) as max(x, 0) + log(1 + exp(-|x|)), which does not overflow."""
+    x = g.arg(node, 0)
+    dtype = g.dtype(x)
+    tail = R.log(R.add(R.exp(R.negative(R.abs(x))), g.const(1, dtype)))
+    return R.add(R.maximum(x, g.const(0, dtype)), tail)
+
+
+@NN.op("Softsign")
+def softsign(g: Emitter, node: Node) -> relax.Expr:
+    x = g.arg(node, 0)
+    return R.divide(x, R.add(R.abs(x), g.const(1, g.dtype(x))))
+
+
+def _last_axis(g: Emitter, x: relax.Expr, call: Callable[..., relax.Expr]) -> relax.Expr:
+    if g.dtype(x) in ("float16", "bfloat16"):
+        return R.astype(call(R.astype(x, "float32"), -1), g.dtype(x))
+    return call(x, -1)
+
+
+@NN.op("Softmax")
+def softmax(g: Emitter, node: Node) -> relax.Expr:
+    return _last_axis(g, g.arg(node, 0), R.nn.softmax)
+
+
+@NN.op("LogSoftmax")
+def log_softmax(g: Emitter, node: Node) -> relax.Expr:
+    return _last_axis(g, g.arg(node, 0), R.nn.log_softmax)
+
+
+@NN.op("L2Loss")
+def l2_loss(g: Emitter, node: Node) -> relax.Expr:
+    x = g.arg(node, 0)
+    return R.multiply(R.sum(R.multiply(x, x)), g.const(0.5, g.dtype(x)))
+
+
+@NN.op("LRN")
+def lrn(g: Emitter, node: Node) -> relax.Expr:
+    """x / (bias + alpha * sum of squares of 2r+1 neighbouring channels) ** beta.
+
+    Source: Krizhevsky et al., "ImageNet Classification with Deep CNNs", 2012, section 3.3.
+    """
+    x = g.arg(node, 0)
+    radius = int(node.attr("depth_radius", 5))
+    bias, alpha, beta = (
+        float(node.attr(a, d)) for a, d in (("bias", 1.0), ("alpha", 1.0), ("beta", 0.5))
+    )
+    dtype = g.dtype(x)
+    channels = g.shape(x)[-1]
+
+    def squares(t: te.Tensor) -> te.Tensor:
+        k = te.reduce_axis((-radius, radius + 1), name="k")
+
+        def element(*i: Any) -> Any:
+            at = i[-1] + k
+            inside = tirx.all(at >= 0, at < channels)
+            value = tirx.if_then_else(inside, t[(*i[:-1], at)], tirx.const(0, dtype))
+            return te.sum(value * value, axis=k)
+
+        return te.compute(t.shape, element, name="square_sum")
+
+    total = g.te(squares, x, name="square_sum")
+    base = R.add(g.const(bias, dtype), R.multiply(g.const(alpha, dtype), total))
+    return R.divide(x, R.power(base, g.const(beta, dtype)))
+
+
+@NN.op("InTopK", "InTopKV2")
+def in_top_k(g: Emitter, node: Node) -> relax.Expr:
+    """Whether fewer than k classes score above the target's; false where that is not finite."""
+    scores, targets = g.arg(node, 0), g.arg(node, 1)
+    k = int(g.static(node, 2, "k").item()) if node.op == "InTopKV2" else int(node.attr("k", 1))
+    _, classes = g.static_shape(node, scores)
+    dtype = g.dtype(targets)
+    assert is_integer(dtype)
+    at = g.const(np.arange(classes), dtype)
+    mine = R.equal(g.reshape(targets, [*g.shape(targets), 1]), at)
+    zero = g.const(0, g.dtype(scores))
+    score = g.emit(R.sum(R.where(mine, scores, zero), [1], True))
+    above = R.sum(R.astype(R.greater(scores, score), "int32"), [1])
+    inside = R.sum(R.astype(mine, "int32"), [1])
+    finite = R.less(R.abs(score), g.const(np.inf, g.dtype(scores)))
+    all_finite = R.logical_and(R.greater(inside, g.const(0, "int32")), R.squeeze(finite, [1]))
+    return R.logical_and(R.less(above, g.const(k, "int32")), all_finite)

@@ -1,0 +1,170 @@
+"""Reductions over axes, positions of extremes, and running sums."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from tvm import relax, te, tirx
+
+from dlcc.compiler.frontend.emitter import Emitter
+from dlcc.compiler.frontend.graph import Node
+from dlcc.compiler.frontend.ops.math import is_integer
+from dlcc.compiler.frontend.ops.table import OpTable
+
+REDUCE = OpTable()
+
+R = relax.op
+
+
+def reduce_axes(g: Emitter, node: Node, rank: int) -> list[int]:
+    """Input 1 as axes from 0, sorted; no axes given by an empty vector means no reduction."""
+    axes = g.static(node, 1, "the axes").reshape(-1)
+    return sorted({int(a) % rank for a in axes}) if rank else []
+
+
+def _keeps(node: Node) -> bool:
+    return bool(node.attr("keep_dims", node.attr("keepdims", False)))
+
+
+def _fold(f: Callable[..., Any]) -> Callable[..., Any]:
+    def fold(node: Node, x: np.ndarray, axes: np.ndarray) -> Any:
+        where = tuple(int(a) for a in axes.reshape(-1))
+        if x.dtype == object:
+            return np.asarray(f(x, axis=where, keepdims=_keeps(node)), object)
+        return f(x, axis=where, keepdims=_keeps(node)).astype(x.dtype)
+
+    return fold
+
+
+_SIMPLE: dict[str, tuple[Callable[..., relax.Expr], Callable[..., Any], bool]] = {
+    "Sum": (R.sum, np.sum, True),
+    "Prod": (R.prod, np.prod, True),
+    "Max": (R.max, np.max, False),
+    "Min": (R.min, np.min, False),
+}
+
+
+def _simple(name: str, call: Callable[..., relax.Expr], fold: Any, symbolic: bool) -> None:
+    def convert(g: Emitter, node: Node) -> relax.Expr:
+        x = g.arg(node, 0)
+        axes = reduce_axes(g, node, g.rank(x))
+        return call(x, axes, _keeps(node)) if axes else x
+
+    convert.__name__ = name.lower()
+    REDUCE.op(name, fold=_fold(fold), symbolic=symbolic)(convert)
+
+
+for _name, _calls in _SIMPLE.items():
+    _simple(_name, *_calls)
+
+
+@REDUCE.op("Mean", fold=_fold(np.mean))
+def mean(g: Emitter, node: Node) -> relax.Expr:
+    """Integers are summed in their dtype and divided toward zero; float16 sums in float32."""
+    x = g.arg(node, 0)
+    axes = reduce_axes(g, node, g.rank(x))
+    if not axes:
+        return x
+    dtype = g.dtype(x)
+    if not is_integer(dtype):
+        return R.mean(x, axes, _keeps(node))
+    dims = g.static_shape(node, x)
+    count = int(np.prod([dims[a] for a in axes]))
+    total = g.emit(R.sum(x, axes, _keeps(node)))
+
+    def divided(t: te.Tensor) -> te.Tensor:
+        n = tirx.const(count, dtype)
+        return te.compute(t.shape, lambda *i: tirx.truncdiv(t[i], n), name="mean")
+
+    return g.te(divided, total, name="mean")
+
+
+def _logical(name: str, call: Callable[..., relax.Expr]) -> None:
+    """All and Any: the minimum and maximum of bytes that are 0 or 1."""
+
+    def convert(g: Emitter, node: Node) -> relax.Expr:
+        x = g.arg(node, 0)
+        axes = reduce_axes(g, node, g.rank(x))
+        if not axes:
+            return x
+        return R.astype(call(R.astype(x, "int8"), axes, _keeps(node)), "bool")
+
+    convert.__name__ = name.lower()
+    numpy = np.all if name == "All" else np.any
+    REDUCE.op(name, fold=_fold(numpy))(convert)
+
+
+_logical("All", R.min)
+_logical("Any", R.max)
+
+
+@REDUCE.op("EuclideanNorm")
+def euclidean_norm(g: Emitter, node: Node) -> relax.Expr:
+    x = g.arg(node, 0)
+    axes = reduce_axes(g, node, g.rank(x))
+    return R.sqrt(R.sum(R.multiply(x, x), axes, _keeps(node))) if axes else R.abs(x)
+
+
+@REDUCE.op("ArgMax", "ArgMin")
+def arg_extreme(g: Emitter, node: Node) -> relax.Expr:
+    """The first position of the extreme."""
+    x = g.arg(node, 0)
+    axis = int(g.static(node, 1, "the axis").item()) % max(g.rank(x), 1)
+    call = R.argmax if node.op == "ArgMax" else R.argmin
+    if g.dtype(x) == "bool":
+        x = R.astype(x, "int8")
+    return R.astype(call(x, axis, False), node.attr("output_type", "int64"))
+
+
+@REDUCE.op("Cumsum", "Cumprod")
+def cumulative(g: Emitter, node: Node) -> relax.Expr:
+    """Running sum or product along an axis, in one pass, with `exclusive` and `reverse`."""
+    x = g.arg(node, 0)
+    axis = int(g.static(node, 1, "the axis").item()) % g.rank(x)
+    reverse, exclusive = bool(node.attr("reverse")), bool(node.attr("exclusive"))
+    if reverse:
+        x = g.emit(R.flip(x, axis))
+    call, neutral = (R.cumsum, 0) if node.op == "Cumsum" else (R.cumprod, 1)
+    total = g.emit(call(x, axis, g.dtype(x)))
+    if exclusive:
+        total = g.emit(_shifted(g, total, axis, neutral))
+    return R.flip(total, axis) if reverse else total
+
+
+def _shifted(g: Emitter, x: relax.Expr, axis: int, neutral: int) -> relax.Expr:
+    """Each element moved one place on along the axis; the first is the neutral one."""
+    dtype = g.dtype(x)
+
+    def compute(t: te.Tensor) -> te.Tensor:
+        def element(*i: Any) -> Any:
+            before = tuple(v - 1 if d == axis else v for d, v in enumerate(i))
+            first = tirx.const(neutral, dtype)
+            return tirx.if_then_else(i[axis] == 0, first, t[before])
+
+        return te.compute(t.shape, element, name="exclusive")
+
+    return g.te(compute, x, name="exclusive")
+
+
+@REDUCE.op("TopKV2", "TopK")
+def top_k(g: Emitter, node: Node) -> Sequence[relax.Expr]:
+    """The k largest along the last axis, the lower index first among equals."""
+    x = g.arg(node, 0)
+    if node.op == "TopKV2":
+        k = int(g.static(node, 1, "k").item())
+    else:
+        k = int(node.attr("k", 0))
+    pair = g.emit(R.topk(x, k, -1, "both", True, node.attr("index_type", "int32")))
+    return [g.emit(relax.TupleGetItem(pair, i)) for i in range(2)]
+
+
+@REDUCE.op("LogSumExp")
+def log_sum_exp(g: Emitter, node: Node) -> relax.Expr:
+    x = g.arg(node, 0)
+    axes = reduce_axes(g, node, g.rank(x))
+    top = g.emit(R.max(x, axes, True))
+    total = R.log(R.sum(R.exp(R.subtract(x, top)), axes, True))
+    result = R.add(total, top)
+    return result if _keeps(node) else R.squeeze(result, axes)

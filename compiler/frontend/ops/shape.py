@@ -1,0 +1,202 @@
+"""Shapes as values: Shape, Size, Rank, Fill, Range, Reshape and what only renames dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from tvm import relax, tirx
+
+from dlcc.compiler.errors import BadNode
+from dlcc.compiler.frontend.emitter import Dim, Emitter, Known, known
+from dlcc.compiler.frontend.graph import Node
+from dlcc.compiler.frontend.ops.table import OpTable
+
+SHAPE = OpTable()
+
+
+def _shape_value(g: Emitter, node: Node, index: int) -> list[Dim]:
+    value = g.value(node, index)
+    return list(value.array.shape) if isinstance(value, Known) else g.shape(value)
+
+
+def _object_array(dims: Sequence[Dim]) -> np.ndarray:
+    array = np.empty(len(dims), object)
+    array[:] = dims
+    return array
+
+
+@SHAPE.op("Shape")
+def shape(g: Emitter, node: Node) -> Known:
+    return known(_object_array(_shape_value(g, node, 0)), node.attr("out_type", "int32"))
+
+
+@SHAPE.op("ShapeN")
+def shape_n(g: Emitter, node: Node) -> list[Known]:
+    dtype = node.attr("out_type", "int32")
+    each = (_object_array(_shape_value(g, node, i)) for i in range(len(node.inputs)))
+    return [known(dims, dtype) for dims in each]
+
+
+@SHAPE.op("Size")
+def size(g: Emitter, node: Node) -> Known:
+    total: Any = 1
+    for dim in _shape_value(g, node, 0):
+        total = total * dim
+    array = np.empty((), object)
+    array[()] = total
+    return known(array, node.attr("out_type", "int32"))
+
+
+@SHAPE.op("Rank")
+def rank(g: Emitter, node: Node) -> Known:
+    return known(np.int32(len(_shape_value(g, node, 0))))
+
+
+def _fold_reshape(node: Node, x: np.ndarray, dims: np.ndarray) -> Any:
+    if dims.dtype == object:
+        return None
+    return x.reshape([int(d) for d in dims])
+
+
+@SHAPE.op("Reshape", fold=_fold_reshape, symbolic=True)
+def reshape(g: Emitter, node: Node) -> relax.Expr:
+    x = g.arg(node, 0)
+    return g.reshape(x, resolve(g.shape(x), g.dims(node, 1, "the new shape")))
+
+
+def resolve(old: Sequence[Dim], new: Sequence[Dim]) -> list[Dim]:
+    """The new shape with its one -1 computed: the product of old over the rest of new.
+
+    Equal symbolic factors cancel, so that (n, 7, 7, 64) reshaped to (n, -1) has (n, 3136).
+    """
+    wild = [i for i, d in enumerate(new) if isinstance(d, int) and d == -1]
+    if not wild:
+        return list(new)
+    rest = [d for i, d in enumerate(new) if i != wild[0]]
+    top, bottom = list(old), []
+    for dim in rest:
+        same = next((i for i, o in enumerate(top) if o is dim or _equal(o, dim)), None)
+        if same is None:
+            bottom.append(dim)
+        else:
+            top.pop(same)
+    quotient = _product(top)
+    below = _product(bottom)
+    if isinstance(quotient, int) and isinstance(below, int):
+        result: Dim = quotient // below if below else 0
+    else:
+        result = tirx.floordiv(_expr(quotient), _expr(below)) if below != 1 else quotient
+    return [result if i == wild[0] else d for i, d in enumerate(new)]
+
+
+def _equal(a: Dim, b: Dim) -> bool:
+    if isinstance(a, int) or isinstance(b, int):
+        return isinstance(a, int) and isinstance(b, int) and a == b
+    return bool(a.same_as(b))
+
+
+def _expr(dim: Dim) -> Any:
+    return tirx.IntImm("int64", dim) if isinstance(dim, int) else dim
+
+
+def _product(dims: Sequence[Dim]) -> Dim:
+    total: Any = 1
+    for dim in dims:
+        total = dim if isinstance(total, int) and total == 1 else total * dim
+    return total  # type: ignore[no-any-return]
+
+
+def _squeeze_axes(node: Node, dims: Sequence[Any]) -> list[int]:
+    axes = node.attr("squeeze_dims") or node.attr("axis") or ()
+    if axes:
+        return [int(a) % len(dims) for a in axes]
+    return [i for i, d in enumerate(dims) if isinstance(d, int) and d == 1]
+
+
+def _fold_squeeze(node: Node, x: np.ndarray) -> np.ndarray:
+    return np.squeeze(x, tuple(_squeeze_axes(node, x.shape)))
+
+
+@SHAPE.op("Squeeze", fold=_fold_squeeze, symbolic=True)
+def squeeze(g: Emitter, node: Node) -> relax.Expr:
+    x = g.arg(node, 0)
+    dims = g.shape(x)
+    axes = _squeeze_axes(node, dims)
+    if bad := [a for a in axes if isinstance(dims[a], int) and dims[a] != 1]:
+        raise BadNode(node, f"cannot squeeze axis {bad[0]} of shape {dims}: it is not 1")
+    return g.reshape(x, [d for i, d in enumerate(dims) if i not in axes])
+
+
+def _fold_expand(node: Node, x: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    return np.expand_dims(x, int(axis.reshape(-1)[0]))
+
+
+@SHAPE.op("ExpandDims", fold=_fold_expand, symbolic=True)
+def expand_dims(g: Emitter, node: Node) -> relax.Expr:
+    x = g.arg(node, 0)
+    dims = g.shape(x)
+    at = int(g.static(node, 1, "the axis").reshape(-1)[0]) % (len(dims) + 1)
+    return g.reshape(x, [*dims[:at], 1, *dims[at:]])
+
+
+def _fold_fill(node: Node, dims: np.ndarray, value: np.ndarray) -> Any:
+    if dims.dtype == object or value.dtype == object:
+        return None
+    return np.full([int(d) for d in dims], value)
+
+
+@SHAPE.op("Fill", fold=_fold_fill, symbolic=True)
+def fill(g: Emitter, node: Node) -> relax.Expr:
+    dims = g.dims(node, 0, "the shape")
+    value = g.arg(node, 1)
+    return relax.op.full(relax.ShapeExpr(dims), value, g.dtype(value))
+
+
+def _fold_broadcast_to(node: Node, x: np.ndarray, dims: np.ndarray) -> Any:
+    return None if dims.dtype == object else np.broadcast_to(x, [int(d) for d in dims])
+
+
+@SHAPE.op("BroadcastTo", fold=_fold_broadcast_to, symbolic=True)
+def broadcast_to(g: Emitter, node: Node) -> relax.Expr:
+    return relax.op.broadcast_to(g.arg(node, 0), relax.ShapeExpr(g.dims(node, 1, "the shape")))
+
+
+def _fold_broadcast_args(node: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.array(np.broadcast_shapes(tuple(a), tuple(b)), a.dtype)
+
+
+@SHAPE.op("BroadcastArgs", fold=_fold_broadcast_args)
+def broadcast_args(g: Emitter, node: Node) -> relax.Expr:
+    """The shape that two shapes broadcast to, of shapes known at run time only."""
+    a, b = g.args(node)
+    (n,), (m,) = g.static_shape(node, a), g.static_shape(node, b)
+    rank_ = max(n, m)
+    a, b = (_pad_front(g, x, rank_ - k) for x, k in ((a, n), (b, m)))
+    one = g.const(1, g.dtype(a))
+    return relax.op.where(relax.op.equal(a, one), b, a)
+
+
+def _pad_front(g: Emitter, x: relax.Expr, count: int) -> relax.Expr:
+    if not count:
+        return x
+    ones = g.const(np.ones(count), g.dtype(x))
+    return relax.op.concat([ones, x], axis=0)
+
+
+def _fold_range(node: Node, start: np.ndarray, limit: np.ndarray, delta: np.ndarray) -> np.ndarray:
+    return np.arange(start.item(), limit.item(), delta.item()).astype(start.dtype)
+
+
+@SHAPE.op("Range", fold=_fold_range)
+def range_(g: Emitter, node: Node) -> relax.Expr:
+    """A range whose length is symbolic: of integers, with the step known."""
+    start, limit, delta = (g.dims(node, i, w) for i, w in enumerate(("start", "limit", "step")))
+    step = delta[0]
+    if not isinstance(step, int) or step == 0:
+        raise BadNode(node, f"step {step} is not a known number other than 0")
+    length = tirx.ceildiv(_expr(limit[0]) - _expr(start[0]), step)
+    return relax.op.arange(
+        _expr(start[0]), _expr(start[0]) + length * step, _expr(step), node.attr("Tidx", "int32")
+    )

@@ -1,0 +1,247 @@
+"""Slice and StridedSlice, with every mask, on shapes known or symbolic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tvm import relax, te, tirx
+
+from dlcc.compiler.errors import BadNode
+from dlcc.compiler.frontend.emitter import Dim, Emitter
+from dlcc.compiler.frontend.graph import Node
+from dlcc.compiler.frontend.ops.table import OpTable
+
+SLICE = OpTable()
+
+
+@dataclass(frozen=True, slots=True)
+class Masks:
+    """The five bit masks of a StridedSlice; bit i speaks of entry i of the specification."""
+
+    begin: int
+    end: int
+    ellipsis: int
+    new_axis: int
+    shrink: int
+
+    @staticmethod
+    def of(node: Node) -> Masks:
+        names = ("begin", "end", "ellipsis", "new_axis", "shrink_axis")
+        return Masks(*(int(node.attr(f"{name}_mask", 0)) for name in names))
+
+
+# an entry of a dense specification: a NumPy index
+Index = slice | int | None
+
+
+def numpy_index(masks: Masks, begin: Any, end: Any, strides: Any) -> tuple[Any, ...]:
+    """The specification as an index that NumPy understands.
+
+    Source: tensorflow/core/util/strided_slice_op.h, comment of ValidateStridedSliceOp.
+    """
+    index: list[Any] = []
+    for i in range(len(begin)):
+        bit = 1 << i
+        if masks.ellipsis & bit:
+            index.append(Ellipsis)
+        elif masks.new_axis & bit:
+            index.append(None)
+        elif masks.shrink & bit:
+            index.append(begin[i])
+        else:
+            first = None if masks.begin & bit else begin[i]
+            last = None if masks.end & bit else end[i]
+            index.append(slice(first, last, strides[i]))
+    return tuple(index)
+
+
+def _ints(array: np.ndarray) -> list[int]:
+    return [int(v) for v in array.reshape(-1)]
+
+
+def _fold_strided_slice(
+    node: Node, x: np.ndarray, begin: np.ndarray, end: np.ndarray, strides: np.ndarray
+) -> Any:
+    if object in (begin.dtype, end.dtype, strides.dtype):
+        return None
+    index = numpy_index(Masks.of(node), _ints(begin), _ints(end), _ints(strides))
+    result = x[index]
+    if x.dtype == object and not isinstance(result, np.ndarray):
+        scalar = np.empty((), object)
+        scalar[()] = result
+        return scalar
+    return np.asarray(result)
+
+
+@SLICE.op("StridedSlice", fold=_fold_strided_slice, symbolic=True)
+def strided_slice(g: Emitter, node: Node) -> relax.Expr:
+    x = g.arg(node, 0)
+    masks = Masks.of(node)
+    begin, end, strides = (
+        g.dims(node, i, what) for i, what in ((1, "begin"), (2, "end"), (3, "the strides"))
+    )
+    if any(not isinstance(s, int) or s == 0 for s in strides):
+        raise BadNode(node, f"strides {strides} are not known numbers other than 0")
+    index = _dense(numpy_index(masks, begin, end, strides), g.rank(x))
+    return _sliced(g, node, x, index)
+
+
+def _dense(index: Sequence[Any], rank: int) -> list[Any]:
+    """The index with its ellipsis, or the missing tail, spelled out."""
+    used = sum(1 for i in index if i is not None and i is not Ellipsis)
+    fill = [slice(None)] * (rank - used)
+    if Ellipsis in [i for i in index if i is None or i is Ellipsis]:
+        at = next(k for k, i in enumerate(index) if i is Ellipsis)
+        return [*index[:at], *fill, *index[at + 1 :]]
+    return [*index, *fill]
+
+
+def _sliced(g: Emitter, node: Node, x: relax.Expr, index: Sequence[Any]) -> relax.Expr:
+    dims = g.shape(x)
+    starts: list[Dim] = []
+    steps: list[int] = []
+    sizes: list[Dim] = []
+    result: list[Dim] = []
+    for entry in index:
+        if entry is None:
+            result.append(1)
+            continue
+        extent = dims[len(starts)]
+        start, step, size = _bounds(node, entry, extent)
+        starts.append(start)
+        steps.append(step)
+        sizes.append(size)
+        if isinstance(entry, slice):
+            result.append(size)
+    whole = all(s == 1 and _zero(b) for s, b in zip(steps, starts, strict=True))
+    if not (whole and all(_same(a, b) for a, b in zip(sizes, dims, strict=True))):
+        x = _cut(g, x, starts, steps, sizes)
+    return g.reshape(x, result) if len(result) != len(sizes) or _shrinks(index) else x
+
+
+def _shrinks(index: Sequence[Any]) -> bool:
+    return any(not isinstance(i, slice) for i in index)
+
+
+def _zero(value: Dim) -> bool:
+    return isinstance(value, int) and value == 0
+
+
+def _same(a: Dim, b: Dim) -> bool:
+    if isinstance(a, int) and isinstance(b, int):
+        return a == b
+    return not isinstance(a, int) and not isinstance(b, int) and bool(a.same_as(b))
+
+
+def _bounds(node: Node, entry: Any, extent: Dim) -> tuple[Dim, int, Dim]:
+    """Start, step and size of one axis."""
+    if not isinstance(entry, slice):
+        start = entry
+        if isinstance(entry, int) and entry < 0:
+            start = extent + entry
+        if isinstance(start, int) and isinstance(extent, int) and not 0 <= start < extent:
+            raise BadNode(node, f"index {entry} is outside an axis of size {extent}")
+        return start, 1, 1
+    step = int(entry.step)
+    values = (entry.start, entry.stop)
+    if isinstance(extent, int) and all(v is None or isinstance(v, int) for v in values):
+        cut = range(extent)[entry]
+        return (cut.start if len(cut) else 0), step, len(cut)
+    return _symbolic_bounds(node, entry, extent, step)
+
+
+def _symbolic_bounds(node: Node, entry: slice, extent: Dim, step: int) -> tuple[Dim, int, Dim]:
+    """Bounds of an axis whose size, start or end is symbolic: clamped as TensorFlow clamps."""
+    if step < 0:
+        if entry.start is None and entry.stop is None:
+            return extent - 1, step, tirx.ceildiv(extent, -step)
+        raise BadNode(node, "a negative stride with bounds needs fixed dimensions")
+
+    def clamped(value: Any, default: Dim) -> Any:
+        if value is None:
+            return default
+        if isinstance(value, int) and value >= 0 and isinstance(default, int) and value <= default:
+            return value
+        at = extent + value if isinstance(value, int) and value < 0 else value
+        return tirx.max(tirx.min(_expr(at), _expr(extent)), _expr(0))
+
+    start = 0 if entry.start is None or entry.start == 0 else clamped(entry.start, 0)
+    stop = clamped(entry.stop, extent)
+    if _zero(start):
+        return 0, step, stop if step == 1 else tirx.ceildiv(_expr(stop), step)
+    size = tirx.max(tirx.ceildiv(_expr(stop) - _expr(start), step), _expr(0))
+    return start, step, size
+
+
+def _expr(value: Any) -> Any:
+    return tirx.IntImm("int64", value) if isinstance(value, int) else value
+
+
+def _cut(
+    g: Emitter, x: relax.Expr, starts: Sequence[Dim], steps: Sequence[int], sizes: Sequence[Dim]
+) -> relax.Expr:
+    """Elements start + i * step of each axis."""
+    if all(isinstance(v, int) for v in (*starts, *sizes)) and all(s > 0 for s in steps):
+        ends = [int(b) + (int(n) - 1) * s + 1 if n else int(b)
+                for b, s, n in zip(starts, steps, sizes, strict=True)]  # fmt: skip
+        axes = list(range(len(starts)))
+        return relax.op.strided_slice(x, axes, list(starts), ends, list(steps))
+    extra = [v for v in (*starts, *sizes) if not isinstance(v, int)]
+
+    def compute(t: te.Tensor, *values: Any) -> te.Tensor:
+        rest = iter(values)
+        begin = [v if isinstance(v, int) else next(rest) for v in starts]
+        shape = [v if isinstance(v, int) else next(rest) for v in sizes]
+
+        def element(*i: Any) -> Any:
+            return t[tuple(b + k * s for b, k, s in zip(begin, i, steps, strict=True))]
+
+        return te.compute(shape, element, name="slice")
+
+    return g.te(compute, x, *extra, name="slice")
+
+
+def _fold_slice(node: Node, x: np.ndarray, begin: np.ndarray, size: np.ndarray) -> Any:
+    if object in (begin.dtype, size.dtype):
+        return None
+    pairs = zip(_ints(begin), _ints(size), strict=True)
+    return x[tuple(slice(b, None if n == -1 else b + n) for b, n in pairs)]
+
+
+@SLICE.op("Slice", fold=_fold_slice, symbolic=True)
+def slice_(g: Emitter, node: Node) -> relax.Expr:
+    """`size` elements from `begin`; -1 is all that are left."""
+    x = g.arg(node, 0)
+    sizes = g.dims(node, 2, "the sizes")
+    dims = g.shape(x)
+    begin = g.value(node, 1)
+    if not hasattr(begin, "array"):
+        return _slice_at(g, node, x, sizes)
+    starts = g.dims(node, 1, "begin")
+    full = [
+        d - b if isinstance(n, int) and n == -1 else n
+        for d, b, n in zip(dims, starts, sizes, strict=True)
+    ]
+    for axis, (b, n, d) in enumerate(zip(starts, full, dims, strict=True)):
+        outside = all(isinstance(v, int) for v in (b, n, d)) and not 0 <= b <= b + n <= d
+        if outside:
+            raise BadNode(node, f"takes {n} from {b} of axis {axis}, which has {d}")
+    return _cut(g, x, starts, [1] * len(starts), full)
+
+
+def _slice_at(g: Emitter, node: Node, x: relax.Expr, sizes: Sequence[Dim]) -> relax.Expr:
+    """A slice of known size whose begin is computed at run time."""
+    if any(isinstance(n, int) and n < 0 for n in sizes):
+        raise BadNode(node, "size -1 with a begin computed at run time")
+    begin = g.arg(node, 1)
+
+    def compute(t: te.Tensor, b: te.Tensor) -> te.Tensor:
+        def element(*i: Any) -> Any:
+            return t[tuple(k + tirx.Cast("int64", b[d]) for d, k in enumerate(i))]
+
+        return te.compute(list(sizes), element, name="slice")
+
+    return g.te(compute, x, begin, name="slice")

@@ -1,0 +1,113 @@
+"""Blocks of space moved to batch or depth, and back."""
+
+from __future__ import annotations
+
+import numpy as np
+from tvm import relax
+
+from dlcc.compiler.errors import BadAttr, BadNode
+from dlcc.compiler.frontend.emitter import Dim, Emitter
+from dlcc.compiler.frontend.graph import Node
+from dlcc.compiler.frontend.ops.table import OpTable
+from dlcc.compiler.frontend.padding import pad_by
+
+SPACE = OpTable()
+
+R = relax.op
+
+
+def _divided(node: Node, dim: Dim, by: int) -> Dim:
+    if isinstance(dim, int):
+        if dim % by:
+            raise BadNode(node, f"a dimension of {dim} is not divisible by the block of {by}")
+        return dim // by
+    return dim // by
+
+
+@SPACE.op("DepthToSpace")
+def depth_to_space(g: Emitter, node: Node) -> relax.Expr:
+    """(n, h, w, b*b*c) -> (n, h*b, w*b, c); NCHW likewise."""
+    x, b = g.arg(node, 0), int(node.attr("block_size", 1))
+    if node.attr("data_format", "NHWC") == "NCHW":
+        n, c, h, w = g.shape(x)
+        c = _divided(node, c, b * b)
+        y = R.permute_dims(g.reshape(x, [n, b, b, c, h, w]), [0, 3, 4, 1, 5, 2])
+        return g.reshape(y, [n, c, h * b, w * b])
+    n, h, w, c = _nhwc(g, node, x)
+    c = _divided(node, c, b * b)
+    y = R.permute_dims(g.reshape(x, [n, h, w, b, b, c]), [0, 1, 3, 2, 4, 5])
+    return g.reshape(y, [n, h * b, w * b, c])
+
+
+@SPACE.op("SpaceToDepth")
+def space_to_depth(g: Emitter, node: Node) -> relax.Expr:
+    """(n, h*b, w*b, c) -> (n, h, w, b*b*c); NCHW likewise."""
+    x, b = g.arg(node, 0), int(node.attr("block_size", 1))
+    if node.attr("data_format", "NHWC") == "NCHW":
+        n, c, h, w = g.shape(x)
+        h, w = _divided(node, h, b), _divided(node, w, b)
+        y = R.permute_dims(g.reshape(x, [n, c, h, b, w, b]), [0, 3, 5, 1, 2, 4])
+        return g.reshape(y, [n, c * b * b, h, w])
+    n, h, w, c = _nhwc(g, node, x)
+    h, w = _divided(node, h, b), _divided(node, w, b)
+    y = R.permute_dims(g.reshape(x, [n, h, b, w, b, c]), [0, 1, 3, 2, 4, 5])
+    return g.reshape(y, [n, h, w, b * b * c])
+
+
+def _nhwc(g: Emitter, node: Node, x: relax.Expr) -> list[Dim]:
+    layout = node.attr("data_format", "NHWC")
+    if layout != "NHWC":
+        raise BadAttr(node, "data_format", found=layout, expected=("NHWC", "NCHW"))
+    return g.shape(x)
+
+
+def _blocks(g: Emitter, node: Node, what: str) -> tuple[list[int], np.ndarray]:
+    """Block sizes and the pairs of padding or crops; V1 ops have one size for two axes."""
+    if node.op.endswith("ND"):
+        sizes = [int(b) for b in g.static(node, 1, "the block shape").reshape(-1)]
+        return sizes, g.static(node, 2, what)
+    sizes = [int(node.attr("block_size", 1))] * 2
+    return sizes, g.static(node, 1, what)
+
+
+@SPACE.op("SpaceToBatchND", "SpaceToBatch")
+def space_to_batch(g: Emitter, node: Node) -> relax.Expr:
+    """Padding, then each block's elements to the batch, which they lead.
+
+    Source: tensorflow/core/ops/array_ops.cc, documentation of SpaceToBatchND, steps 1 to 4.
+    """
+    x = g.arg(node, 0)
+    sizes, pads = _blocks(g, node, "the padding")
+    m = len(sizes)
+    rest = g.rank(x) - 1 - m
+    before = [0, *(int(p[0]) for p in pads), *[0] * rest]
+    after = [0, *(int(p[1]) for p in pads), *[0] * rest]
+    x = g.normal(pad_by(g, x, before, after))
+    n, *dims = g.shape(x)
+    outer = [_divided(node, d, b) for d, b in zip(dims, sizes, strict=False)]
+    split = [q for o, b in zip(outer, sizes, strict=True) for q in (o, b)]
+    y = g.reshape(x, [n, *split, *dims[m:]])
+    order = [*range(2, 2 * m + 1, 2), 0, *range(1, 2 * m, 2), *range(2 * m + 1, 2 * m + 1 + rest)]
+    return g.reshape(R.permute_dims(y, order), [n * int(np.prod(sizes)), *outer, *dims[m:]])
+
+
+@SPACE.op("BatchToSpaceND", "BatchToSpace")
+def batch_to_space(g: Emitter, node: Node) -> relax.Expr:
+    """The way back: batch to blocks, then crops."""
+    x = g.arg(node, 0)
+    sizes, crops = _blocks(g, node, "the crops")
+    m = len(sizes)
+    n, *dims = g.shape(x)
+    rest = len(dims) - m
+    batch = _divided(node, n, int(np.prod(sizes)))
+    y = g.reshape(x, [*sizes, batch, *dims])
+    pairs = [q for i in range(m) for q in (m + 1 + i, i)]
+    y = R.permute_dims(y, [m, *pairs, *range(2 * m + 1, 2 * m + 1 + rest)])
+    whole = [d * b for d, b in zip(dims, sizes, strict=False)]
+    y = g.reshape(y, [batch, *whole, *dims[m:]])
+    if not np.any(crops):
+        return y
+    axes = list(range(1, m + 1))
+    starts = [int(c[0]) for c in crops]
+    ends = [w - int(c[1]) for w, c in zip(whole, crops, strict=True)]
+    return R.strided_slice(y, axes, starts, ends)

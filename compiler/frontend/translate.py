@@ -1,0 +1,161 @@
+"""Graph -> Relax: one function `main`, inputs in order, a tuple of the outputs."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tvm import relax, tirx
+from tvm.ir import IRModule
+
+from dlcc.compiler.errors import BadNode, DlccError, ModelError, UnsupportedOps
+from dlcc.compiler.frontend.emitter import Emitter, Known, Value, known
+from dlcc.compiler.frontend.graph import Graph, Input, Node, TensorRef
+from dlcc.compiler.frontend.ops import TF_OPS
+from dlcc.compiler.frontend.ops.table import Row
+from dlcc.compiler.frontend.select import ALL_OUTPUTS
+
+log = logging.getLogger("dlcc")
+
+# what is folded at compile time may not grow the container without bound
+MAX_FOLDED_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A translated graph: `main` takes `inputs` and returns a tuple of `outputs`, named here."""
+
+    name: str
+    module: IRModule
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+def translate(graph: Graph) -> Model:
+    """Convert every node; raises UnsupportedOps with all missing ops, BadNode for a node."""
+    cut = {i.ref.node for i in graph.inputs}
+    if missing := TF_OPS.missing(n for n in graph.nodes if n.name not in cut):
+        raise UnsupportedOps(missing)
+    builder = relax.BlockBuilder()
+    g = Emitter(graph, builder)
+    params = [_parameter(i) for i in graph.inputs]
+    g.values.update({i.ref: p for i, p in zip(graph.inputs, params, strict=True)})
+    with builder.function("main", params, attrs={"num_input": len(params)}):
+        with builder.dataflow():
+            for node in graph.nodes:
+                _convert(g, node)
+            names, tensors = _outputs(g)
+            results = [builder.emit_output(t) for t in tensors]
+        builder.emit_func_output(relax.Tuple(results))
+    inputs = tuple(i.name for i in graph.inputs)
+    return Model(graph.name, builder.finalize(), inputs, tuple(names))
+
+
+def _parameter(entry: Input) -> relax.Var:
+    if entry.dtype in ("string", "resource", "variant"):
+        raise ModelError(
+            f"input {entry.name!r} is a {entry.dtype}, which no device of ours takes",
+            hint="cut the graph behind it with --input NAME=shape",
+        )
+    stem = identifier(entry.name)
+    dims = [
+        tirx.Var(f"{stem}_d{i}", "int64") if d is None else d for i, d in enumerate(entry.shape)
+    ]
+    return relax.Var(stem, relax.TensorType(dims, entry.dtype))
+
+
+def identifier(name: str) -> str:
+    """A TensorFlow name as an identifier."""
+    return re.sub(r"\W", "_", name.removesuffix(":0"))
+
+
+def _convert(g: Emitter, node: Node) -> None:
+    first = TensorRef(node.name, 0)
+    if first in g.values:
+        return  # an input stands in for the node
+    row = TF_OPS[node.op]
+    try:
+        results = _folded(g, node, row)
+        if results is None:
+            results = row.convert(g, node)
+            log.debug("%s (%s) -> %s", node.name, node.op, row.source)
+    except DlccError:
+        raise
+    except Exception as error:
+        detail = str(error).strip().splitlines() or [type(error).__name__]
+        raise BadNode(
+            node,
+            f"cannot be converted: {detail[-1][:300]}",
+            hint="the model may be inconsistent; `-v` shows where it failed",
+        ) from error
+    for index, result in enumerate(_as_list(results)):
+        ref = TensorRef(node.name, index)
+        if ref not in g.values:
+            g.values[ref] = _bound(g, node, result)
+
+
+def _as_list(results: Any) -> Sequence[Any]:
+    return results if isinstance(results, list | tuple) else [results]
+
+
+def _bound(g: Emitter, node: Node, result: Any) -> Value:
+    if isinstance(result, Known):
+        return result
+    if isinstance(result, np.ndarray | np.generic):
+        return known(result)
+    if isinstance(result, relax.Var):
+        return result
+    return g.emit(result, identifier(node.name))
+
+
+def _folded(g: Emitter, node: Node, row: Row) -> list[Known] | None:
+    """The node's outputs, computed now, when everything it reads is known; else None."""
+    if row.fold is None or not node.inputs:
+        return None
+    values = [g.value(node, i) for i in range(len(node.inputs))]
+    if not all(isinstance(v, Known) and (row.symbolic or not v.symbolic) for v in values):
+        return None
+    arrays = [v.array for v in values if isinstance(v, Known)]
+    with np.errstate(all="ignore"):
+        results = row.fold(node, *arrays)
+    if results is None:
+        return None
+    folded = [_known_like(r, values) for r in _as_list(results)]
+    too_large = sum(k.array.nbytes for k in folded) > MAX_FOLDED_BYTES
+    grown = sum(k.array.size for k in folded) > sum(a.size for a in arrays)
+    return None if too_large and grown else folded
+
+
+def _known_like(result: Any, values: Sequence[Value]) -> Known:
+    if isinstance(result, Known):
+        return result
+    array = np.asarray(result)
+    if array.dtype != object:
+        return known(array)
+    dtype = next(v.dtype for v in values if isinstance(v, Known) and v.symbolic)
+    return known(array, dtype)
+
+
+def _outputs(g: Emitter) -> tuple[list[str], list[relax.Expr]]:
+    names: list[str] = []
+    tensors: list[relax.Expr] = []
+    for output in g.graph.outputs:
+        for name, ref in _output_refs(g, output.name, output.ref):
+            value = g.values[ref]
+            names.append(name)
+            tensors.append(g.tensor(value) if isinstance(value, Known) else value)
+    return names, tensors
+
+
+def _output_refs(g: Emitter, name: str, ref: TensorRef) -> list[tuple[str, TensorRef]]:
+    if ref.index != ALL_OUTPUTS:
+        if ref not in g.values:
+            node = g.graph.by_name[ref.node]
+            raise BadNode(node, f"has no output {ref.index}", hint="number outputs from :0")
+        return [(name, ref)]
+    made = sorted(r for r in g.values if r.node == ref.node)
+    return [(name if r.index == 0 else str(r), r) for r in made]
