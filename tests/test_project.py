@@ -187,3 +187,14 @@ def test_the_readme_names_the_two_commands() -> None:
 def test_the_changelog_has_this_version() -> None:
     changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
     assert "## [Unreleased]" in changelog or f"## [{PROJECT['project']['version']}]" in changelog
+
+
+def test_the_public_names_stay_what_they_are() -> None:
+    """A module named like a function would take its place once it has been imported."""
+    program = (
+        "from dlcc.compiler import compile; from dlcc.compiler import open_container; "
+        "from dlcc.compiler import compile as again; "
+        "assert callable(compile) and compile is again and callable(open_container)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
