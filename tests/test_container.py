@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 import tvm
 import tvm_ffi
+from tvm import relax
+
 from dlcc.compiler.container import Container, TensorSpec, open_container
 from dlcc.compiler.container.atomic import written_whole
 from dlcc.compiler.container.tensors import DTYPES, tensor_bytes, tensor_view
 from dlcc.compiler.errors import BadContainer, ModelError, UsageError
 from dlcc.targets.artifact import Artifact
-from tvm import relax
 
 WEIGHT = np.arange(48, dtype="float32").reshape(4, 12)
 
@@ -42,7 +43,9 @@ def artifact(chip: str = "some-chip/arm", weights: tuple[np.ndarray, ...] = (WEI
 
 
 def toy(*artifacts: Artifact) -> Container:
-    return Container.of("toy", toy_module(), ["x:0"], ["y", "z"], artifacts or (artifact(),))
+    x = TensorSpec("x:0", "float32", ("n", 4))
+    outputs = [TensorSpec("y", "float32", ("n", 12)), TensorSpec("z", "float32", (64,))]
+    return Container.of("toy", toy_module(), [x], outputs, artifacts or (artifact(),))
 
 
 def test_signature_is_kept_as_asked(tmp_path: Path) -> None:

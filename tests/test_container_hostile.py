@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 import tvm
-from dlcc.compiler.container import Container, open_container
-from dlcc.compiler.errors import BadContainer
-from dlcc.targets.artifact import Artifact
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tvm import relax
+
+from dlcc.compiler.container import Container, TensorSpec, open_container
+from dlcc.compiler.errors import BadContainer
+from dlcc.targets.artifact import Artifact
 
 MANIFEST = "dlcc/manifest.json"
 Entries = dict[str, bytes]
@@ -36,7 +37,8 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
         bb.emit_func_output(y)
     code = Artifact("arm", "a/arm", {"module.so": b"\x7fELF" + bytes(100)}, [weight])
     path = tmp_path_factory.mktemp("sound") / "sound.dlc"
-    Container.of("toy", bb.get(), ["x"], ["y"], [code]).save(path)
+    specs = TensorSpec("x", "float32", (2, 4)), TensorSpec("y", "float32", (2, 12))
+    Container.of("toy", bb.get(), specs[:1], specs[1:], [code]).save(path)
     return path.read_bytes()
 
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+
 from dlcc.compiler.container.archive import Archive, Buffer, sha256, write_archive
 from dlcc.compiler.container.atomic import written_whole
 from dlcc.compiler.container.checked import MAX_JSON_BYTES, Malformed
@@ -25,12 +26,26 @@ from dlcc.compiler.errors import BadContainer
 from dlcc.targets.artifact import Artifact
 
 if TYPE_CHECKING:
-    from dlcc.compiler.session import Session
     from tvm.ir import IRModule
+
+    from dlcc.compiler.session import Session
 
 MANIFEST = "dlcc/manifest.json"
 GRAPH = "dlcc/graph.relax"
 _WEIGHTS = "dlcc/weights/"
+
+
+class SpecLike(Protocol):
+    """An input or output, as the front end or `TensorSpec` describes it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def dtype(self) -> str: ...
+
+    @property
+    def shape(self) -> tuple[int | str, ...] | None: ...
 
 
 class Store(Protocol):
@@ -70,15 +85,16 @@ class Container:
         cls,
         model: str,
         module: IRModule,
-        inputs: Sequence[str],
-        outputs: Sequence[str],
+        inputs: Sequence[SpecLike],
+        outputs: Sequence[SpecLike],
         artifacts: Sequence[Artifact],
         options: Mapping[str, str] = MappingProxyType({}),
     ) -> Container:
         """A container in memory.
 
         model: a name to show.   module: the optimised Relax module; its `main` takes the inputs and
-        returns a tensor or a tuple.   inputs, outputs: their names, as the user asked for them.
+        returns a tuple of the outputs.   inputs, outputs: their names, as the user asked for them,
+        with dtype and shape.
         options: what the user asked of the compiler, to show; no paths and no times, since equal
         models must give equal files.   Raises ModelError for a dtype that has no fixed size.
         """
@@ -86,14 +102,13 @@ class Container:
         from dlcc.compiler.container.tools import tool_versions
 
         entries: dict[str, Buffer] = {}
-        given, made = graph.signature(module, inputs, outputs)
         ops, parameters = graph.count_ops(module)
         lifted, constants = graph.lift_constants(module)
         entries[GRAPH] = graph.encode_graph(lifted)
         manifest = Manifest(
             model=model,
-            inputs=given,
-            outputs=made,
+            inputs=tuple(TensorSpec(i.name, i.dtype, i.shape) for i in inputs),
+            outputs=tuple(TensorSpec(o.name, o.dtype, o.shape) for o in outputs),
             targets=_store_artifacts(artifacts, entries),
             graph_weights=tuple(_store_weight(c, entries) for c in constants),
             ops=ops,

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import tvm
-from dlcc.compiler.container.manifest import TensorSpec
 from tvm import relax
 from tvm.ir import Call, GenericConst, IRModule
 from tvm.relax.expr_functor import PyExprMutator, mutator
@@ -84,27 +83,6 @@ def decode_graph(content: bytes, weights: Sequence[np.ndarray]) -> IRModule:
         raise ValueError(f"it takes {len(names)} weights, the manifest lists {len(weights)}")
     bound = {name: tvm.runtime.tensor(w) for name, w in zip(names, weights, strict=True)}
     return relax.transform.BindParams("main", bound)(module)
-
-
-def signature(
-    module: IRModule, inputs: Sequence[str], outputs: Sequence[str]
-) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-    """Inputs and outputs of `main` under the names that the user knows them by."""
-    main = module["main"]
-    given = [_spec(name, p.ty) for name, p in zip(inputs, main.params, strict=True)]
-    result = main.ret_ty
-    types = list(result.fields) if isinstance(result, tvm.ir.TupleType) else [result]
-    made = [_spec(name, ty) for name, ty in zip(outputs, types, strict=True)]
-    return tuple(given), tuple(made)
-
-
-def _spec(name: str, ty: relax.TensorType) -> TensorSpec:
-    dtype = str(ty.dtype.dtype if isinstance(ty.dtype, tvm.ir.PrimType) else ty.dtype)
-    if ty.shape is None:
-        unknown = None if ty.ndim < 0 else ("?",) * ty.ndim
-        return TensorSpec(name, dtype, unknown)
-    dims = (int(d) if isinstance(d, tvm.tirx.IntImm) else str(d) for d in ty.shape)
-    return TensorSpec(name, dtype, tuple(dims))
 
 
 def count_ops(module: IRModule) -> tuple[dict[str, int], int]:

@@ -6,6 +6,7 @@ import math
 
 import ml_dtypes
 import numpy as np
+
 from dlcc.compiler.errors import ModelError
 
 DTYPES: dict[str, np.dtype] = {
