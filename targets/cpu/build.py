@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import tvm
+from tvm.ir import IRModule
+
 from dlcc.targets.artifact import Artifact
 from dlcc.targets.chips import Chip
 from dlcc.targets.cpu import codegen
@@ -18,7 +20,6 @@ from dlcc.targets.cpu.legalize import legalize
 from dlcc.targets.cpu.schedule import schedule
 from dlcc.targets.cpu.weights import lift_weights
 from dlcc.targets.link import link
-from tvm.ir import IRModule
 
 log = logging.getLogger("dlcc")
 

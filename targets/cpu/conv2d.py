@@ -1,0 +1,191 @@
+"""2-D convolutions of float32 in NHWC as kernels made for tiles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvm import ir, relax, te, tirx
+
+from dlcc.targets.cpu.matmul import (
+    FUSABLE,
+    RULE,
+    TILE,
+    dims,
+    is_const,
+    packed_weights,
+    row_tile,
+    static,
+    tiled_product,
+)
+from dlcc.targets.cpu.tiles import Cpu, Tile, depthwise_tile, matmul_tile, round_up
+
+STRIDE = "dlcc.stride"  # block annotation: rows of input a row of output moves on
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """One convolution. x: [batch, h, w, c]; weights: [kh, kw, c / groups, oc]; pads in pixels."""
+
+    batch: ir.Expr
+    h: int
+    w: int
+    c: int
+    oc: int
+    kh: int
+    kw: int
+    strides: tuple[int, int]
+    dilation: tuple[int, int]
+    top: int
+    left: int
+    bottom: int
+    right: int
+    groups: int
+
+    @property
+    def oh(self) -> int:
+        span = (self.kh - 1) * self.dilation[0] + 1
+        return (self.h + self.top + self.bottom - span) // self.strides[0] + 1
+
+    @property
+    def ow(self) -> int:
+        span = (self.kw - 1) * self.dilation[1] + 1
+        return (self.w + self.left + self.right - span) // self.strides[1] + 1
+
+    @property
+    def padded(self) -> bool:
+        return any((self.top, self.left, self.bottom, self.right))
+
+    @property
+    def pointwise(self) -> bool:
+        one = self.kh == self.kw == self.groups == 1 and self.strides == (1, 1)
+        return one and not self.padded
+
+
+def conv2d(bb: relax.BlockBuilder, call: relax.Call, cpu: Cpu) -> relax.Expr | None:
+    """A convolution as a tiled kernel; None where the general kernel has to do."""
+    g = geometry(call)
+    if g is None or min(g.oh, g.ow, g.c, g.oc) < 1:
+        return None
+    x, w = call.args
+    if g.groups == g.c and g.groups > 1:
+        tile = depthwise_tile(g.ow, g.oc, cpu)
+        return _emit(bb, "depthwise", lambda x, w: _depthwise(x, w, g, tile), x, w)
+    if g.pointwise and (rows := static(g.batch)) is not None:
+        tile = row_tile(rows * g.oh * g.ow, g.oc, cpu)
+        return _tiled(bb, x, w, g, tile, _pointwise, "conv2d_1x1")
+    tile = matmul_tile(g.ow, g.oc // g.groups, cpu)
+    if g.groups > 1 and (g.oc // g.groups) % tile.channels:
+        return None
+    return _tiled(bb, x, w, g, tile, _windowed, "conv2d")
+
+
+def geometry(call: relax.Call) -> Geometry | None:
+    """Geometry of an NHWC, HWIO, float32 relax.nn.conv2d; None for any other."""
+    a, (x, w) = call.attrs, call.args
+    layouts = (str(a.data_layout), str(a.kernel_layout), str(a.out_layout or "NHWC"))
+    if layouts != ("NHWC", "HWIO", "NHWC"):
+        return None
+    dtypes = {str(x.ty.dtype), str(w.ty.dtype), str(a.out_dtype or "float32")}
+    if x.ty.shape is None or w.ty.shape is None:
+        return None
+    extents = [static(d) for d in (*dims(x)[1:], *dims(w))]
+    if dtypes != {"float32"} or None in extents:
+        return None
+    h, width, c, kh, kw, _, oc = (e for e in extents if e is not None)
+    pads = [int(p) for p in a.padding]
+    pads = pads * (4 // len(pads))
+    strides, dilation = ([int(v) for v in vs] for vs in (a.strides, a.dilation))
+    return Geometry(
+        dims(x)[0], h, width, c, oc, kh, kw,
+        (strides[0], strides[-1]), (dilation[0], dilation[-1]), *pads, int(a.groups),
+    )  # fmt: skip
+
+
+def _tiled(
+    bb: relax.BlockBuilder,
+    x: relax.Expr,
+    w: relax.Expr,
+    g: Geometry,
+    tile: Tile,
+    kernel: object,
+    name: str,
+) -> relax.Expr | None:
+    if is_const(w):
+        w = packed_weights(w, tile, matrix=kernel is _pointwise)
+    elif g.oc % tile.channels:
+        return None
+    return _emit(bb, name, lambda x, w: kernel(x, w, g, tile), x, w)  # type: ignore[operator]
+
+
+def _emit(bb: relax.BlockBuilder, name: str, kernel: object, *args: relax.Expr) -> relax.Expr:
+    return bb.call_te(kernel, *args, primfunc_name_hint=name, primfunc_attrs=dict(FUSABLE))
+
+
+def _pointwise(x: te.Tensor, w: te.Tensor, g: Geometry, tile: Tile) -> te.Tensor:
+    shape = [g.batch, g.oh, g.ow, g.oc]
+    if len(w.shape) == 4:  # [1, 1, c, oc], not packed
+        plain = w
+        w = te.compute(w.shape[2:], lambda k, j: plain[0, 0, k, j], name="matrix")
+    product = tiled_product(x, w, shape, tile)
+    size = g.oh * g.ow
+    return te.compute(shape, lambda n, y, q, c: product[n * size + y * g.ow + q, c], name="unflat")
+
+
+def _windowed(x: te.Tensor, w: te.Tensor, g: Geometry, tile: Tile) -> te.Tensor:
+    columns, width = round_up(g.oc, tile.channels), round_up(g.ow, tile.pixels)
+    source, clamp = _source(x, g, width)
+    depth = g.c // g.groups
+    ry, rx, k = (te.reduce_axis((0, e), n) for e, n in ((g.kh, "ry"), (g.kw, "rx"), (depth, "k")))
+
+    def value(n: ir.Expr, y: ir.Expr, q: ir.Expr, j: ir.Expr) -> ir.Expr:
+        column = q * g.strides[1] + rx * g.dilation[1]
+        column = tirx.min(column, g.w - 1) if clamp else column
+        channel = k if g.groups == 1 else j // (g.oc // g.groups) * depth + k
+        pixel = source[n, y * g.strides[0] + ry * g.dilation[0], column, channel]
+        if len(w.shape) == 5:
+            return te.sum(
+                pixel * w[j // tile.channels, ry, rx, k, j % tile.channels], axis=[ry, rx, k]
+            )
+        return te.sum(pixel * w[ry, rx, k, j], axis=[ry, rx, k])
+
+    attrs = {RULE: "conv2d", TILE: [tile.pixels, tile.channels], STRIDE: g.strides[0]}
+    tiled = te.compute((g.batch, g.oh, width, columns), value, name="windows", attrs=attrs)
+    return te.compute(
+        (g.batch, g.oh, g.ow, g.oc), lambda n, y, q, c: tiled[n, y, q, c], name="uncrop"
+    )
+
+
+def _depthwise(x: te.Tensor, w: te.Tensor, g: Geometry, tile: Tile) -> te.Tensor:
+    width = round_up(g.ow, tile.pixels)
+    source, clamp = _source(x, g, width)
+    ry, rx = te.reduce_axis((0, g.kh), "ry"), te.reduce_axis((0, g.kw), "rx")
+    multiplier = g.oc // g.c
+
+    def value(n: ir.Expr, y: ir.Expr, q: ir.Expr, c: ir.Expr) -> ir.Expr:
+        column = q * g.strides[1] + rx * g.dilation[1]
+        column = tirx.min(column, g.w - 1) if clamp else column
+        row = y * g.strides[0] + ry * g.dilation[0]
+        channel = c if multiplier == 1 else c // multiplier
+        return te.sum(source[n, row, column, channel] * w[ry, rx, 0, c], axis=[ry, rx])
+
+    attrs = {RULE: "depthwise", TILE: [tile.pixels, tile.channels], STRIDE: g.strides[0]}
+    tiled = te.compute((g.batch, g.oh, width, g.oc), value, name="windows", attrs=attrs)
+    return te.compute(
+        (g.batch, g.oh, g.ow, g.oc), lambda n, y, q, c: tiled[n, y, q, c], name="uncrop"
+    )
+
+
+def _source(x: te.Tensor, g: Geometry, width: int) -> tuple[te.Tensor, bool]:
+    """The padded input, wide enough for `width` columns of output, and whether reads must be
+    clamped to it: an input without padding is read where it lies, and not beyond its edge."""
+    needed = (width - 1) * g.strides[1] + (g.kw - 1) * g.dilation[1] + 1
+    if not g.padded:
+        return x, needed > g.w
+    shape = (g.batch, g.top + g.h + g.bottom, max(g.left + g.w + g.right, needed), g.c)
+    zero = tirx.const(0.0, "float32")
+
+    def value(n: ir.Expr, y: ir.Expr, q: ir.Expr, c: ir.Expr) -> ir.Expr:
+        inside = tirx.all(y >= g.top, y < g.h + g.top, q >= g.left, q < g.w + g.left)
+        return tirx.if_then_else(inside, x[n, y - g.top, q - g.left, c], zero)
+
+    return te.compute(shape, value, name="pad", attrs={"dlcc.pad": 1}), False

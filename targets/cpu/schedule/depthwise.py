@@ -1,0 +1,44 @@
+"""Depthwise convolutions: bound by memory, so rows are padded close to where they are read."""
+
+from __future__ import annotations
+
+from tvm.s_tir import Schedule
+
+from dlcc.targets.cpu.schedule.conv2d import pad_at, rows_per_block
+from dlcc.targets.cpu.schedule.loops import (
+    PARALLEL_FLOPS,
+    extent,
+    extents,
+    keep_in_registers,
+    split_register_tile,
+    tiled_kernel,
+    vectorize_last,
+)
+from dlcc.targets.cpu.tiles import Cpu
+
+UNROLLED_WINDOW = 25  # larger windows stay loops: unrolled, they cost compile time only
+
+
+def depthwise(s: Schedule, cpu: Cpu) -> None:
+    """Blocks of rows in parallel; channels; pixels: the window unrolled on a register tile.
+
+    Raises Declined for kernels that were not made for it."""
+    kernel = tiled_kernel(s, "depthwise")
+    loops = s.get_loops(kernel.anchor)
+    n, y, x, c, ry, rx = loops
+    worth = extent(s, n) is None or 2 * extents(s, loops) >= PARALLEL_FLOPS
+    rows = rows_per_block(s, kernel, y, [ry, c], cpu)
+    window = extents(s, [ry, rx])
+    tile_loop, channel_loop, inner = split_register_tile(s, x, c, kernel.tile, cpu.lanes)
+    y_outer, y_inner = s.split(y, [None, rows])
+    s.reorder(n, y_outer, channel_loop, y_inner, tile_loop, ry, rx, *inner)
+    block_loop = s.fuse(n, y_outer)
+    pad_at(s, kernel.pad, block_loop, cpu)
+    if worth:
+        s.parallel(block_loop)
+    s.reverse_compute_at(kernel.epilogue, tile_loop, preserve_unit_loops=True)
+    vectorize_last(s, kernel.epilogue, cpu.lanes)
+    if window <= UNROLLED_WINDOW:
+        s.unroll(ry)
+        s.unroll(rx)
+    keep_in_registers(s, kernel.anchor, inner, ry)

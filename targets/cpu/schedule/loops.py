@@ -1,0 +1,122 @@
+"""What every rule needs: extents, vectors, and the blocks of a kernel made for tiles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tvm import tirx
+from tvm.s_tir import Schedule
+from tvm.s_tir.schedule import LoopRV, SBlockRV
+
+from dlcc.targets.cpu.matmul import RULE, TILE
+from dlcc.targets.cpu.tiles import Cpu, Tile, largest_vector
+
+Rule = Callable[[Schedule, Cpu], None]
+
+# A parallel region costs about as much as this many multiply-adds or moved elements: 0.8 us to
+# fork and join two threads, measured on an idle x86 server.
+PARALLEL_FLOPS = 400_000
+PARALLEL_ELEMENTS = 40_000
+
+
+class Declined(Exception):
+    """A rule does not apply to a kernel; the reason is for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class TiledKernel:
+    """Blocks of a kernel made for tiles.
+
+    anchor: the reduction. epilogue: what is done with its results, one block.
+    pad: the padded input, or None."""
+
+    anchor: SBlockRV
+    epilogue: SBlockRV
+    pad: SBlockRV | None
+    tile: Tile
+
+
+def extent(s: Schedule, loop: LoopRV) -> int | None:
+    """Extent of a loop; None where it is symbolic."""
+    value = s.get(loop).extent
+    return int(value) if isinstance(value, int | tirx.IntImm) else None
+
+
+def extents(s: Schedule, loops: Sequence[LoopRV]) -> int:
+    """Product of the extents; a symbolic one counts as 1."""
+    return math.prod(extent(s, loop) or 1 for loop in loops)
+
+
+def blocks(s: Schedule) -> list[SBlockRV]:
+    """The blocks of a kernel, first to last."""
+    return list(s.get_child_blocks(s.get_sblock("root")))
+
+
+def tiled_kernel(s: Schedule, rule: str) -> TiledKernel:
+    """Find the blocks of a kernel made for `rule`, and inline all others.
+
+    Raises Declined if the kernel was made for another rule or for none."""
+    found = blocks(s)
+    at = [i for i, b in enumerate(found) if str(s.get(b).annotations.get(RULE, "")) == rule]
+    if len(at) != 1:
+        raise Declined(f"not a kernel made for {rule}")
+    anchor = found[at[0]]
+    pad = None
+    for block in found[: at[0]]:
+        if "dlcc.pad" in s.get(block).annotations:
+            pad = block
+        else:
+            s.compute_inline(block)
+    for block in found[at[0] + 1 : -1]:
+        s.compute_inline(block)
+    s.set_scope(anchor, 0, "local")
+    pixels, channels = (int(v) for v in s.get(anchor).annotations[TILE])
+    return TiledKernel(anchor, found[-1], pad, Tile(pixels, channels))
+
+
+def vectorize_last(s: Schedule, block: SBlockRV, lanes: int, most_unrolled: int = 8) -> None:
+    """Vectorise the last loop of a block as far as its extent is a multiple of a power of two."""
+    loop = s.get_loops(block)[-1]
+    last = s.get(block).iter_vars[-1].dom.extent
+    whole = int(last) if isinstance(last, int | tirx.IntImm) else 1
+    size = extent(s, loop) or 1
+    width = largest_vector(math.gcd(size, whole), lanes)
+    if width < 2:
+        return
+    outer, inner = s.split(loop, [None, width])
+    s.vectorize(inner)
+    if (extent(s, outer) or most_unrolled + 1) <= most_unrolled:
+        s.unroll(outer)
+
+
+def split_register_tile(
+    s: Schedule, pixel: LoopRV, channel: LoopRV, tile: Tile, lanes: int
+) -> tuple[LoopRV, LoopRV, list[LoopRV]]:
+    """Split two loops by the tile: outer pixel, outer channel, [pixels, vectors, lanes]."""
+    pixel_outer, pixel_inner = s.split(pixel, [None, tile.pixels])
+    channel_outer, channel_inner = s.split(channel, [None, tile.channels])
+    width = largest_vector(tile.channels, lanes)
+    vectors, lane = s.split(channel_inner, [None, width])
+    return pixel_outer, channel_outer, [pixel_inner, vectors, lane]
+
+
+def keep_in_registers(
+    s: Schedule, anchor: SBlockRV, inner: list[LoopRV], reduction: LoopRV
+) -> None:
+    """Unroll the tile's loops, vectorise its lanes, and set its sums to zero before `reduction`."""
+    pixels, vectors, lane = inner
+    s.unroll(pixels)
+    s.unroll(vectors)
+    s.vectorize(lane)
+    init = s.decompose_reduction(anchor, reduction)
+    *_, init_pixels, init_vectors, init_lane = s.get_loops(init)
+    s.unroll(init_pixels)
+    s.unroll(init_vectors)
+    s.vectorize(init_lane)
+
+
+def balanced(count: int | None, threads: int) -> bool:
+    """Whether `count` equal pieces keep all threads busy; an unknown count is taken to."""
+    return count is None or count % threads == 0 or count >= 8 * threads

@@ -1,0 +1,72 @@
+"""Products of matrices: a register tile, its weights one contiguous panel."""
+
+from __future__ import annotations
+
+import math
+
+from tvm import ir, tirx
+from tvm.s_tir import Schedule
+from tvm.s_tir.schedule import SBlockRV
+
+from dlcc.targets.cpu.schedule.loops import (
+    PARALLEL_FLOPS,
+    balanced,
+    extent,
+    keep_in_registers,
+    split_register_tile,
+    tiled_kernel,
+    vectorize_last,
+)
+from dlcc.targets.cpu.tiles import FLOAT_BYTES, Cpu
+
+
+def matmul(s: Schedule, cpu: Cpu) -> None:
+    """for panels, tiles (the larger matrix outermost, parallel): k: tile; epilogue of the tile.
+
+    Raises Declined for kernels that were not made for it."""
+    kernel = tiled_kernel(s, "matmul")
+    _flatten_rows(s, kernel.epilogue)
+    i, j, k = s.get_loops(kernel.anchor)
+    rows, columns, depth = (extent(s, loop) for loop in (i, j, k))
+    tile_loop, panel_loop, inner = split_register_tile(s, i, j, kernel.tile, cpu.lanes)
+    panels_first = _panels_first(rows, columns or 1, depth or 1, kernel.tile.pixels, cpu)
+    outer = [panel_loop, tile_loop] if panels_first else [tile_loop, panel_loop]
+    s.reorder(*outer, k, *inner)
+    at = outer[1]
+    if rows is None or 2 * rows * (columns or 1) * (depth or 1) >= PARALLEL_FLOPS:
+        if balanced(extent(s, outer[0]), cpu.threads):
+            s.parallel(outer[0])
+        else:
+            at = s.fuse(*outer)
+            s.parallel(at)
+    s.reverse_compute_at(kernel.epilogue, at, preserve_unit_loops=True)
+    vectorize_last(s, kernel.epilogue, cpu.lanes)
+    keep_in_registers(s, kernel.anchor, inner, k)
+
+
+def _panels_first(rows: int | None, columns: int, depth: int, pixels: int, cpu: Cpu) -> bool:
+    """Whether panels of weights are the outer loop: the inner operand is read once for each of
+    the outer, which costs most where it does not stay in L2."""
+    if rows is None:
+        return True
+    x_bytes, w_bytes = rows * depth * FLOAT_BYTES, depth * columns * FLOAT_BYTES
+    if max(x_bytes, w_bytes) <= cpu.l2_bytes:
+        return w_bytes >= x_bytes
+    panels, tiles = -(-columns // (cpu.lanes * 2)), -(-rows // pixels)
+    x_again = panels * x_bytes if x_bytes > cpu.l2_bytes else 0
+    w_again = tiles * w_bytes if w_bytes > cpu.l2_bytes else 0
+    return x_again <= w_again
+
+
+def _flatten_rows(s: Schedule, epilogue: SBlockRV) -> None:
+    """Make the epilogue's leading dimensions one, as they are in the product."""
+    shape = [v.dom.extent for v in s.get(epilogue).iter_vars]
+    if len(shape) <= 2:
+        return
+    rows = [int(e) for e in shape[:-1]]
+    steps = [math.prod(rows[d + 1 :]) for d in range(len(rows))]
+
+    def number(*i: ir.Expr) -> tuple[ir.Expr, ir.Expr]:
+        return sum(a * b for a, b in zip(i[:-1], steps, strict=True)), i[-1]
+
+    s.transform_block_layout(epilogue, tirx.IndexMap.from_func(number, ndim=len(shape)))

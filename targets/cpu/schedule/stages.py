@@ -1,0 +1,111 @@
+"""Everything else: every stage of a kernel by itself, in parallel over its outer loops and
+vectorised over the innermost dimension of its result."""
+
+from __future__ import annotations
+
+from tvm import tirx
+from tvm.s_tir import Schedule
+from tvm.s_tir.schedule import LoopRV, SBlockRV
+
+from dlcc.targets.cpu.schedule.loops import (
+    PARALLEL_ELEMENTS,
+    Declined,
+    blocks,
+    extent,
+    extents,
+)
+from dlcc.targets.cpu.tiles import Cpu, largest_vector
+
+SPATIAL, REDUCTION = 0, 2  # tirx.IterVar.iter_type
+VECTORS = 4  # unrolled, so that a reduction has independent sums
+
+
+def stages(s: Schedule, cpu: Cpu) -> None:
+    """Schedule a kernel of simple stages.
+
+    Raises Declined for kernels with other control flow, which are left as they are."""
+    for block in blocks(s):
+        _check_simple(s, block)
+    _inline(s)
+    for block in blocks(s):
+        if _axes(s, block)[1]:
+            _reduction(s, block, cpu)
+        else:
+            _injective(s, block, cpu)
+
+
+def _check_simple(s: Schedule, block: SBlockRV) -> None:
+    stmt = s.get(block)
+    name = stmt.name_hint
+    if not isinstance(stmt.body, tirx.BufferStore):
+        raise Declined(f"stage {name} is more than one store")
+    kinds = [int(v.iter_type) for v in stmt.iter_vars]
+    if not kinds or set(kinds) - {SPATIAL, REDUCTION}:
+        raise Declined(f"stage {name} is neither a map nor a reduction")
+    if len(s.get_loops(block)) != len(kinds):
+        raise Declined(f"stage {name} has loops that are not its axes")
+
+
+def _inline(s: Schedule) -> None:
+    """Inline maps into what reads them; one that a reduction and another stage read stays."""
+    for block in blocks(s)[:-1]:
+        if _axes(s, block)[1]:
+            continue
+        readers = s.get_consumers(block)
+        if len(readers) > 1 and any(_axes(s, r)[1] for r in readers):
+            continue
+        if readers:
+            s.compute_inline(block)
+
+
+def _axes(s: Schedule, block: SBlockRV) -> tuple[list[LoopRV], list[LoopRV]]:
+    """Loops of a block over its result, and loops of its reduction."""
+    pairs = list(zip(s.get_loops(block), s.get(block).iter_vars, strict=True))
+    spatial = [loop for loop, v in pairs if int(v.iter_type) == SPATIAL]
+    return spatial, [loop for loop, v in pairs if int(v.iter_type) != SPATIAL]
+
+
+def _injective(s: Schedule, block: SBlockRV, cpu: Cpu) -> None:
+    loops = s.get_loops(block)
+    worth = _worth(s, loops)
+    *outer, last = loops
+    width = largest_vector(extent(s, last) or 1, cpu.lanes)
+    if width >= min(4, cpu.lanes):
+        outer_last, lane = s.split(last, [None, width])
+        outer.append(outer_last)
+        s.vectorize(lane)
+    # else LLVM makes vectors of the plain loop, with a remainder, better than predicates do
+    if outer and worth:
+        s.parallel(s.fuse(*outer) if len(outer) > 1 else outer[0])
+
+
+def _reduction(s: Schedule, block: SBlockRV, cpu: Cpu) -> None:
+    spatial, reduced = _axes(s, block)
+    worth = _worth(s, [*spatial, *reduced])
+    if not spatial:
+        return
+    *outer, last = spatial
+    size = extent(s, last) or 1
+    width = largest_vector(size, cpu.lanes)
+    inner: list[LoopRV] = []
+    if width >= min(4, cpu.lanes):
+        vectors = max(v for v in range(1, VECTORS + 1) if size % (v * width) == 0)
+        last, *inner = s.split(last, [None, vectors, width])
+    s.reorder(*outer, last, *reduced, *inner)
+    outer.append(last)
+    if inner:
+        s.unroll(inner[0])
+        s.vectorize(inner[1])
+    if worth:
+        s.parallel(s.fuse(*outer) if len(outer) > 1 else outer[0])
+    init = s.decompose_reduction(block, reduced[0])
+    if inner:
+        *_, init_vectors, init_lane = s.get_loops(init)
+        s.unroll(init_vectors)
+        s.vectorize(init_lane)
+
+
+def _worth(s: Schedule, loops: list[LoopRV]) -> bool:
+    """Whether a parallel region pays; unknown extents are taken to be large."""
+    unknown = any(extent(s, loop) is None for loop in loops)
+    return unknown or extents(s, loops) >= PARALLEL_ELEMENTS

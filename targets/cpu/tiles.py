@@ -1,0 +1,100 @@
+"""What schedules know of a CPU, and the register tile that suits a product of matrices on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dlcc.targets.chips import Chip
+
+FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Cpu:
+    """A chip in the units of schedules.
+
+    lanes: float32 numbers of a vector register.
+    registers: vector registers.
+    threads: cores that share a parallel loop.
+    l1_bytes, l2_bytes: data caches of one core.
+    """
+
+    lanes: int
+    registers: int
+    threads: int
+    l1_bytes: int
+    l2_bytes: int
+
+    @staticmethod
+    def of(chip: Chip) -> Cpu:
+        lanes = chip.vector_bits // (8 * FLOAT_BYTES)
+        return Cpu(lanes, chip.vector_registers, chip.cores, chip.l1_bytes, chip.l2_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """Results that one core keeps in registers: `pixels` rows by `channels` columns."""
+
+    pixels: int
+    channels: int
+
+
+# Multiply-adds that must be in flight to hide their latency: 4 cycles, 2 a cycle.
+# Source: uops.info, VFMADD231PS on Skylake and later, Zen 2 and later; Arm's Cortex-A76 software
+# optimization guide, FMLA (4 cycles, 2 pipes).
+LATENCY_CYCLES = 4.0
+PER_CYCLE = 2
+L2_BYTES_PER_CYCLE = 24.0
+TILE_OVERHEAD = 0.02  # loop control and the epilogue's call, in cycles a result and step
+CROPPED = 1.04  # a tile that is cut off at the edge needs predicates
+
+
+def matmul_tile(pixels: int | None, channels: int, cpu: Cpu) -> Tile:
+    """The cheapest tile for `pixels` x `channels` results, by cycles a multiply-add.
+
+    A step of the reduction costs max(multiply-adds / 2, loads / 2, latency, weights from L2);
+    what a tile computes beyond the edges is waste. pixels: None where it is not known.
+    """
+    tiles = [
+        Tile(p, vectors * cpu.lanes)
+        for vectors in (1, 2, 3, 4)
+        for p in range(1, 15)
+        if p * vectors + vectors + 1 <= cpu.registers and (pixels is None or p <= pixels)
+    ]
+    return min(tiles, key=lambda t: (_cost(t, pixels, channels, cpu), -t.pixels))
+
+
+def _cost(tile: Tile, pixels: int | None, channels: int, cpu: Cpu) -> float:
+    vectors = tile.channels // cpu.lanes
+    fmas, loads = tile.pixels * vectors, tile.pixels + vectors
+    weight_cycles = tile.channels * FLOAT_BYTES / L2_BYTES_PER_CYCLE
+    cycles = max(fmas / PER_CYCLE, loads / PER_CYCLE, LATENCY_CYCLES, weight_cycles)
+    if vectors == 1:
+        cycles = max(cycles, 0.85 * fmas)  # measured: one column of vectors is bound by its loads
+    rows = 1.0 if pixels is None else round_up(pixels, tile.pixels) / pixels
+    waste = rows * round_up(channels, tile.channels) / channels
+    if rows > 1.0:
+        waste *= CROPPED
+    return (cycles + TILE_OVERHEAD) / fmas * waste
+
+
+def depthwise_tile(width: int, channels: int, cpu: Cpu) -> Tile:
+    """Tile of a depthwise convolution: whole vectors of channels where the channels allow it."""
+    vector = largest_vector(channels, cpu.lanes)
+    vectors = max(v for v in (1, 2, 3, 4) if channels % (v * vector) == 0)
+    most = max(1, (cpu.registers - 4) // (vectors + 1))
+    pixels = min(range(1, min(most, width) + 1), key=lambda p: (round_up(width, p), -p))
+    return Tile(pixels, vectors * vector)
+
+
+def largest_vector(extent: int, lanes: int) -> int:
+    """The largest power of two up to `lanes` that divides `extent`."""
+    width = 1
+    while width * 2 <= lanes and extent % (width * 2) == 0:
+        width *= 2
+    return width
+
+
+def round_up(n: int, step: int) -> int:
+    """The least multiple of `step` from `n` on."""
+    return -(-n // step) * step
