@@ -16,10 +16,11 @@ from pathlib import Path
 
 import numpy as np
 from checkout import ROOT, VENV, cache_folder, environment
-from dlcc.compiler import open_container
-from dlcc.targets.errors import DlccError
 from rich.console import Console
 from rich.table import Table
+
+from dlcc.compiler import open_container
+from dlcc.targets.errors import DlccError
 
 
 @dataclass(frozen=True, slots=True)
