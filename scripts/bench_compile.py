@@ -1,6 +1,6 @@
 """How long compiling takes: from the command line, the start of the process included.
 
-    .venv/bin/python scripts/bench_compile.py              # each network three times, the best counts
+    .venv/bin/python scripts/bench_compile.py         # the best of three runs of each network
     .venv/bin/python scripts/bench_compile.py --json
 
 The parts are those that `compile -v` reports; what they leave of the whole is start-up, saving and
