@@ -1,0 +1,57 @@
+"""`dlcc check`: which ops of a model have a converter."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dlcc.compiler.errors import Mismatch
+from dlcc.targets.registry import find_chip
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """One op. converter: module:function, None where there is none; nodes: the first few."""
+
+    op: str
+    count: int
+    converter: str | None
+    nodes: tuple[str, ...]
+
+
+def rows(
+    model: str,
+    inputs: Mapping[str, Sequence[int | None] | None],
+    outputs: Sequence[str],
+    target: str | None,
+) -> list[Coverage]:
+    """Every op between inputs and outputs, those without converter first.
+
+    target: a kind or chip that must exist; every target takes every op that has a converter.
+    Raises UnknownTarget, UnreadableModel, UnknownName."""
+    from dlcc.compiler.frontend.load import load
+    from dlcc.compiler.frontend.ops import TF_OPS
+
+    if target is not None:
+        find_chip(target)
+    graph = load(model, inputs or None, outputs or None)
+    cut = {i.ref.node for i in graph.inputs}
+    counts = Counter(n.op for n in graph.nodes if n.name not in cut)
+    nodes: dict[str, list[str]] = defaultdict(list)
+    for node in graph.nodes:
+        nodes[node.op].append(node.name)
+    found = [
+        Coverage(op, n, TF_OPS[op].source if op in TF_OPS else None, tuple(nodes[op][:3]))
+        for op, n in counts.items()
+    ]
+    return sorted(found, key=lambda row: (row.converter is not None, -row.count, row.op))
+
+
+def require_all(found: Sequence[Coverage]) -> None:
+    """Raises Mismatch (exit code 1) that names the ops without converter."""
+    if missing := [f"{row.op} ({row.count})" for row in found if row.converter is None]:
+        raise Mismatch(
+            f"no converter for {', '.join(missing)}",
+            hint="cut the graph before these nodes with --output, or add a converter",
+        )

@@ -1,0 +1,147 @@
+"""`dlcc compile`, `dlcc check` and `dlcc info`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from dlcc.compiler.cli.verbs import Verb, json_option
+
+Shape = tuple[int | None, ...]
+
+
+class InputShape(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only
+    """NAME or NAME=1,224,224,3, where ? leaves a dimension open; "NAME=" is a scalar."""
+
+    name = "input"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Shape | None]:
+        name, equals, dims = str(value).rpartition("=")
+        if not equals:
+            return str(value), None
+        shape: list[int | None] = []
+        for dim in filter(None, dims.replace("x", ",").split(",")):
+            if dim.strip() not in ("?", "-1") and not dim.strip().isdecimal():
+                self.fail(f"{dim!r} in {value!r} is no size; write NAME=1,224,224,3", param, ctx)
+            shape.append(int(dim) if dim.strip().isdecimal() else None)
+        return name, tuple(shape)
+
+
+model_argument = click.argument("model", metavar="MODEL")
+input_option = click.option(
+    "-i",
+    "--input",
+    "inputs",
+    type=InputShape(),
+    multiple=True,
+    metavar="NAME[=SHAPE]",
+    help="An input, with its shape as 1,224,224,3; repeatable. Default: the placeholders.",
+)
+output_option = click.option(
+    "--output",
+    "outputs",
+    multiple=True,
+    metavar="NAME",
+    help="An output; repeatable. Default: the graph's sinks.",
+)
+
+
+@click.command("compile", cls=Verb)
+@model_argument
+@click.option(
+    "-t",
+    "--target",
+    default="host",
+    show_default=True,
+    metavar="TARGET[,TARGET…]",
+    help="Kinds or chips; `dlcc target list` shows them.",
+)
+@click.option(
+    "-o",
+    "output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The container; default: the model's name with .dlc, in this folder.",
+)
+@input_option
+@output_option
+@click.option(
+    "--database",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="A folder of tuning records.",
+)
+@click.option(
+    "--emit",
+    "form",
+    type=click.Choice(["relax", "tir", "asm"]),
+    help="Print the graph, the scheduled kernels or their assembly; writes a container only with "
+    "-o.",
+)
+@json_option
+def compile_model(
+    model: str,
+    target: str,
+    output: Path | None,
+    inputs: Sequence[tuple[str, Shape | None]],
+    outputs: Sequence[str],
+    database: Path | None,
+    form: str | None,
+    as_json: bool,
+) -> None:
+    """Compile a TensorFlow model into a container."""
+    from dlcc.compiler import compile
+    from dlcc.compiler.cli import emit
+    from dlcc.compiler.cli.show import show, size
+    from dlcc.compiler.cli.talk import LOG, step
+
+    with step(f"compiling {model} for {target}"):
+        shapes = dict(inputs) or None
+        made = compile(
+            model, target, inputs=shapes, outputs=list(outputs) or None, database=database
+        )
+    if form is not None:
+        click.echo(emit.listing(made, form))
+    if form is None or output is not None:
+        path = made.save(output or Path(model).with_suffix(".dlc").name)
+        LOG.info("wrote %s (%s)", path, size(path.stat().st_size))
+        if as_json:
+            show(emit.written(made, path), as_json)
+        elif form is None:
+            click.echo(path)
+
+
+@click.command(cls=Verb)
+@model_argument
+@click.option("-t", "--target", metavar="TARGET", help="A kind or chip; default: any.")
+@input_option
+@output_option
+@json_option
+def check(
+    model: str,
+    target: str | None,
+    inputs: Sequence[tuple[str, Shape | None]],
+    outputs: Sequence[str],
+    as_json: bool,
+) -> None:
+    """Show every op of a model and its converter; exit with 1 if any has none."""
+    from dlcc.compiler.cli import coverage
+    from dlcc.compiler.cli.show import show
+
+    rows = coverage.rows(model, dict(inputs), outputs, target)
+    show(rows, as_json)
+    coverage.require_all(rows)
+
+
+@click.command(cls=Verb)
+@click.argument("path", type=click.Path(path_type=Path), metavar="FILE")
+@json_option
+def info(path: Path, as_json: bool) -> None:
+    """Show what a container or a model holds."""
+    from dlcc.compiler.cli.show import show
+    from dlcc.compiler.inspect import info as info_of
+
+    show(info_of(path), as_json)

@@ -1,0 +1,96 @@
+"""`dlcc run` and `dlcc bench`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from dlcc.compiler.cli.verbs import Verb, device_options, feed_options, json_option
+
+TOLERANCE = click.FloatRange(0)
+
+
+@click.command(cls=Verb)
+@click.argument("path", type=click.Path(path_type=Path), metavar="FILE")
+@device_options
+@feed_options
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write outputs as .npz.")
+@click.option(
+    "--expect", type=click.Path(path_type=Path), help="A .npz to compare the outputs with."
+)
+@click.option("--rtol", type=TOLERANCE, default=1e-4, show_default=True, help="Relative tolerance.")
+@click.option("--atol", type=TOLERANCE, default=1e-5, show_default=True, help="Absolute tolerance.")
+@json_option
+def run(
+    path: Path,
+    device: str | None,
+    target: str | None,
+    threads: int | None,
+    time_limit_s: float,
+    files: Sequence[str],
+    raw_dtype: str | None,
+    seed: int | None,
+    output: Path | None,
+    expect: Path | None,
+    rtol: float,
+    atol: float,
+    as_json: bool,
+) -> None:
+    """Run a container once; show, write or compare its outputs.
+
+    Exits with 1 if an output is beyond tolerance: |y - expected| > atol + rtol * |expected|.
+    """
+    from dlcc.compiler.cli import arrays, compare
+    from dlcc.compiler.cli.show import show
+    from dlcc.compiler.cli.talk import step
+    from dlcc.compiler.container import open_container
+
+    container, place = open_container(path), (device, target, threads, time_limit_s)
+    feeds = arrays.gather_feeds(container.inputs, files, raw_dtype, seed)
+    expected = None if expect is None else arrays.read_arrays(expect)
+    with step(f"running {path}"), container.session(*place) as session:
+        results = session.run(feeds)
+    if output is not None:
+        arrays.write_npz(output, results)
+    if expected is None:
+        show(compare.output_rows(results), as_json)
+        return
+    rows = compare.differences(results, expected, rtol, atol)
+    show(rows, as_json)
+    compare.check_differences(rows)
+
+
+@click.command(cls=Verb)
+@click.argument("path", type=click.Path(path_type=Path), metavar="FILE")
+@device_options
+@feed_options
+@click.option("--repeat", type=click.IntRange(1), default=20, show_default=True, help="Inferences.")
+@json_option
+def bench(
+    path: Path,
+    device: str | None,
+    target: str | None,
+    threads: int | None,
+    time_limit_s: float,
+    files: Sequence[str],
+    raw_dtype: str | None,
+    seed: int | None,
+    repeat: int,
+    as_json: bool,
+) -> None:
+    """Measure one inference: seconds, or instructions and packets on an emulated device.
+
+    Inputs without a file get random values.
+    """
+    from dlcc.compiler.cli import arrays, costs
+    from dlcc.compiler.cli.show import show
+    from dlcc.compiler.cli.talk import step
+    from dlcc.compiler.container import open_container
+
+    container, place = open_container(path), (device, target, threads, time_limit_s)
+    feeds = arrays.gather_feeds(container.inputs, files, raw_dtype, seed or 0)
+    with step(f"measuring {path}"), container.session(*place) as session:
+        cost = costs.summary(session, session.bench(feeds, repeat))
+    show(cost, as_json)

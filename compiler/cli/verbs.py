@@ -1,0 +1,173 @@
+"""Commands and groups of the command line: what every verb has in common."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING or not sys.stdout.isatty():
+    # rich-click doubles the CPU time of a start, and only a person at a terminal gains from it.
+    from click import Command, Group
+else:
+    from rich_click import RichCommand as Command
+    from rich_click import RichGroup as Group
+
+F = TypeVar("F", bound=Callable[..., Any])
+VERBOSITY = "dlcc.verbosity"
+
+
+def _count(ctx: click.Context, steps: int) -> None:
+    ctx.meta[VERBOSITY] = ctx.meta.get(VERBOSITY, 0) + steps  # click shares meta among verbs
+
+
+def talk_options() -> list[click.Option]:
+    """`-v` and `-q`, which every verb takes so that they may stand before or after it."""
+    return [
+        click.Option(
+            ["-v", "--verbose"],
+            is_flag=True,
+            expose_value=False,
+            callback=lambda ctx, _, given: _count(ctx, int(given)),
+            help="Say more on stderr: each step with its time, full tracebacks.",
+        ),
+        click.Option(
+            ["-q", "--quiet"],
+            is_flag=True,
+            expose_value=False,
+            callback=lambda ctx, _, given: _count(ctx, -int(given)),
+            help="Say nothing on stderr but errors.",
+        ),
+    ]
+
+
+class Verb(Command):
+    """A command that takes `-v` and `-q`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += talk_options()
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from dlcc.compiler.cli.talk import Talk
+
+        ctx.obj = Talk(ctx.meta[VERBOSITY])
+        return super().invoke(ctx)
+
+
+class Verbs(Group):
+    """A group that suggests verbs near to a misspelt one and lists them in their own order."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("context_settings", {"help_option_names": ["-h", "--help"]})
+        super().__init__(*args, **kwargs)
+        self.params += talk_options()
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        name = args[0]
+        if not name.startswith("-") and self.get_command(ctx, name) is None:
+            from dlcc.compiler.errors import did_you_mean
+
+            error = click.UsageError(f"no such command '{name}'", ctx)
+            error.hint = did_you_mean(name, self.list_commands(ctx))  # type: ignore[attr-defined]
+            raise error
+        return super().resolve_command(ctx, args)
+
+
+def _show_versions(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    from dlcc.compiler.container.tools import llvm_version, package_version
+
+    click.echo(f"dlcc        {package_version('dlcc')}")
+    click.echo(f"TVM         {package_version('apache-tvm')}")
+    click.echo(f"LLVM        {llvm_version()}")
+    click.echo(f"TensorFlow  {package_version('tensorflow')}")
+    ctx.exit()
+
+
+def version_option(command: F) -> F:
+    """`--version`, which loads TVM to ask for its LLVM."""
+    option = click.option(
+        "--version",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_show_versions,
+        help="Show the versions of dlcc, TVM, LLVM and TensorFlow.",
+    )
+    return option(command)
+
+
+def json_option(command: F) -> F:
+    """`--json`: rows as JSON on stdout, an error as one JSON object on stderr."""
+    option = click.option("--json", "as_json", is_flag=True, help="Show JSON on stdout.")
+    return option(command)
+
+
+def device_options(command: F) -> F:
+    """Where a container runs: `--device --target --threads --time-limit`."""
+    for option in reversed(
+        [
+            click.option(
+                "--device",
+                metavar="ADDRESS",
+                help="local, emulator, rpc://HOST:PORT or rpc://TRACKER:PORT/KEY; "
+                "default: what the target's kind uses.",
+            ),
+            click.option(
+                "-t",
+                "--target",
+                metavar="TARGET",
+                help="Kind or chip; default: the first in the container whose device opens.",
+            ),
+            click.option(
+                "--threads", type=click.IntRange(1), metavar="N", help="CPU threads; default: all."
+            ),
+            click.option(
+                "--time-limit",
+                "time_limit_s",
+                type=click.FloatRange(0, min_open=True),
+                default=60.0,
+                show_default=True,
+                metavar="S",
+                help="Seconds that one remote call may take.",
+            ),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+def feed_options(command: F) -> F:
+    """What a container is fed: `--input --raw --random`."""
+    for option in reversed(
+        [
+            click.option(
+                "-i",
+                "--input",
+                "files",
+                multiple=True,
+                metavar="NAME=FILE",
+                help="A .npy, .npz or .raw file for an input, or FILE.npz for all by name; "
+                "repeatable.",
+            ),
+            click.option(
+                "--raw",
+                "raw_dtype",
+                metavar="DTYPE",
+                help="What .raw files hold; default: the dtype of the input.",
+            ),
+            click.option(
+                "--random",
+                "seed",
+                type=click.IntRange(0),
+                metavar="SEED",
+                help="Random values for the inputs without a file.",
+            ),
+        ]
+    ):
+        command = option(command)
+    return command

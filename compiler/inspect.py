@@ -1,0 +1,132 @@
+"""What a container or a model holds, as plain rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dlcc.compiler.container import Container, TensorSpec, open_container
+from dlcc.compiler.container.manifest import TargetRow
+from dlcc.compiler.container.tensors import DTYPES
+
+
+@dataclass(frozen=True, slots=True)
+class OpRow:
+    """How often an operator stands in a graph."""
+
+    op: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class TargetSize:
+    """Code for one chip. weights_bytes: of its weights, which targets may share."""
+
+    kind: str
+    chip: str
+    code_bytes: int
+    weights: int
+    weights_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """A container or a model file.
+
+    form: "container" or "TensorFlow graph".   parameters: elements of all constants.
+    shape: a dimension that is not fixed has a symbol in a container and "?" in a model.
+    """
+
+    path: str
+    form: str
+    model: str
+    size_bytes: int
+    parameters: int
+    options: Mapping[str, str]
+    tools: Mapping[str, str]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    targets: tuple[TargetSize, ...]
+    ops: tuple[OpRow, ...]
+
+
+def info(path: str | Path) -> Info:
+    """Read a container (each entry is checked) or a TensorFlow graph.
+
+    Raises BadContainer for a damaged zip, UnreadableModel for what is neither."""
+    path = Path(path)
+    if path.suffix == ".dlc" or _is_zip(path):
+        return _container_info(path)
+    return _model_info(path)
+
+
+def _is_zip(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04"
+
+
+def _container_info(path: Path) -> Info:
+    container = open_container(path)
+    container.verify()
+    manifest = container.manifest
+    return Info(
+        path=str(path),
+        form="container",
+        model=manifest.model,
+        size_bytes=container.size_bytes,
+        parameters=manifest.parameters,
+        options=manifest.options,
+        tools=manifest.tools,
+        inputs=manifest.inputs,
+        outputs=manifest.outputs,
+        targets=tuple(_target_size(container, t) for t in manifest.targets),
+        ops=_op_rows(manifest.ops),
+    )
+
+
+def _target_size(container: Container, target: TargetRow) -> TargetSize:
+    return TargetSize(
+        kind=target.kind,
+        chip=target.chip,
+        code_bytes=sum(len(container.read(entry)) for entry in target.files.values()),
+        weights=len(target.weights),
+        weights_bytes=sum(
+            int(np.prod(w.shape, dtype=np.int64)) * DTYPES[w.dtype].itemsize for w in target.weights
+        ),
+    )
+
+
+def _model_info(path: Path) -> Info:
+    from dlcc.compiler.frontend.load import load
+
+    graph = load(path)
+    constants = [n.attrs["value"] for n in graph.nodes if n.op == "Const" and "value" in n.attrs]
+    return Info(
+        path=str(path),
+        form="TensorFlow graph",
+        model=graph.name,
+        size_bytes=path.stat().st_size,
+        parameters=sum(int(c.size) for c in constants),
+        options={},
+        tools={},
+        inputs=tuple(TensorSpec(i.name, i.dtype, _dims(i.shape)) for i in graph.inputs),
+        outputs=tuple(TensorSpec(o.name, "", None) for o in graph.outputs),
+        targets=(),
+        ops=_op_rows(Counter(n.op for n in graph.nodes)),
+    )
+
+
+def _dims(shape: Sequence[int | None] | None) -> tuple[int | str, ...] | None:
+    return None if shape is None else tuple("?" if d is None else d for d in shape)
+
+
+def _op_rows(counts: Mapping[str, int]) -> tuple[OpRow, ...]:
+    """The most frequent first."""
+    rows = (OpRow(op, count) for op, count in counts.items())
+    return tuple(sorted(rows, key=lambda row: (-row.count, row.op)))
