@@ -26,7 +26,7 @@ from rich.table import Table
 from zoo_check import folder_of
 
 BARS_S = {"mobilenet_v2": 10.0, "resnet50": 25.0}
-PART = re.compile(r"(?P<name>[a-z][a-z ]*): (?P<ms>\d+(\.\d+)?) ms")
+PART = re.compile(r"(?P<name>(pass )?[\w ]+): (?P<ms>\d+(\.\d+)?) ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,13 @@ class Timing:
 
 
 def parts(said: str) -> dict[str, float]:
-    """Seconds by part, from what `compile -v` says: lines like `codegen: 1234 ms`."""
+    """Seconds by part, from what `compile -v` says: lines like `codegen: 1234 ms`; the single
+    passes are summed up."""
     found: dict[str, float] = {}
     for line in said.splitlines():
-        if (match := PART.fullmatch(line.strip())) and not line.startswith("pass "):
-            found[match["name"]] = found.get(match["name"], 0.0) + float(match["ms"]) / 1e3
+        if match := PART.fullmatch(line.strip()):
+            name = "passes" if match[2] else match["name"]
+            found[name] = found.get(name, 0.0) + float(match["ms"]) / 1e3
     return found
 
 

@@ -23,7 +23,7 @@ def script(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(str(SCRIPTS))
 
     def load(name: str) -> ModuleType:
-        for module in ("checkout", "install", "checks", "zoo"):
+        for module in ("checkout", "install", "checks", "zoo", "zoo_check", "bench_compile"):
             monkeypatch.delitem(sys.modules, module, raising=False)
         return __import__(name)
 
@@ -205,3 +205,12 @@ def test_the_images_of_the_zoo_differ_as_a_whole(script) -> None:
 def test_a_reference_that_could_not_tell_is_refused(script, output, why: str) -> None:
     with pytest.raises(SystemExit, match=why):
         script("zoo").check_lively("net", np.asarray(output))
+
+
+def test_parts_of_compiling_are_read_off_what_compile_says(script) -> None:
+    said = (
+        "compiling m.pb for host\npass simplify: 5.0 ms\npass fold_scale: 8 ms\ncodegen: 816 ms\n"
+    )
+    said += "link: /usr/bin/ld -o x\nlink: 12 ms\nkernel softmax: stages\n"
+    parts = script("bench_compile").parts(said)
+    assert parts == pytest.approx({"passes": 0.013, "codegen": 0.816, "link": 0.012})
