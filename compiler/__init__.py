@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dlcc.compiler.compile import compile
+    from dlcc.compiler.driver import compile
     from dlcc.compiler.container.container import Container, open_container
     from dlcc.compiler.errors import DlccError
 
@@ -24,7 +24,7 @@ __all__ = ["Container", "DlccError", "compile", "open_container"]
 _HOMES = {
     "Container": "dlcc.compiler.container.container",
     "DlccError": "dlcc.compiler.errors",
-    "compile": "dlcc.compiler.compile",
+    "compile": "dlcc.compiler.driver",
     "open_container": "dlcc.compiler.container.container",
 }
 

@@ -1,18 +1,18 @@
 """The whole tree of errors; the part about targets and devices stands in `dlcc.targets.errors`.
 
-    DlccError
-    ├── UsageError              2   (UnknownTarget, BadFeed)
-    │   └── UnknownName         2   an input or output that the model does not have
-    ├── Mismatch                1
-    ├── ModelError              3   a model that cannot be read or converted
-    │   ├── UnreadableModel     3   no such file, or not a model
-    │   ├── UnsupportedOps      3   all ops that have no converter, at once
-    │   ├── BadNode             3   a node that cannot be converted
-    │   │   └── BadAttr         3   an attribute with a value that has no meaning here
-    │   └── ShapeNeeded         3   an input whose shape must be given
-    ├── BadContainer            3   a container that is damaged, foreign or hostile
-    ├── ToolchainError          4
-    └── DeviceError             5   (DeviceTimeout)
+DlccError
+├── UsageError              2   (UnknownTarget, BadFeed)
+│   └── UnknownName         2   an input or output that the model does not have
+├── Mismatch                1
+├── ModelError              3   a model that cannot be read or converted
+│   ├── UnreadableModel     3   no such file, or not a model
+│   ├── UnsupportedOps      3   all ops that have no converter, at once
+│   ├── BadNode             3   a node that cannot be converted
+│   │   └── BadAttr         3   an attribute with a value that has no meaning here
+│   └── ShapeNeeded         3   an input whose shape must be given
+├── BadContainer            3   a container that is damaged, foreign or hostile
+├── ToolchainError          4
+└── DeviceError             5   (DeviceTimeout)
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class NodeLike(Protocol):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """"did you mean 'x'?" with up to three near names, or ""."""
+    """ "did you mean 'x'?" with up to three near names, or ""."""
     near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
     return f"did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
 
@@ -102,7 +102,8 @@ class UnsupportedOps(ModelError):
             lines.append(f"{op} ({len(names)} node{'s'[: len(names) > 1]}: {shown})")
         super().__init__(
             f"no converter for {len(lines)} op{'s'[: len(lines) > 1]}: " + "; ".join(lines),
-            hint=hint or "cut the graph before these nodes with --output, or add a converter "
+            hint=hint
+            or "cut the graph before these nodes with --output, or add a converter "
             "(CONTRIBUTING.md, 'add an op')",
         )
 
@@ -120,7 +121,13 @@ class BadAttr(BadNode):
     """An attribute with a value that has no meaning here."""
 
     def __init__(
-        self, node: NodeLike, attr: str, *, found: object, expected: Sequence[object], hint: str = ""
+        self,
+        node: NodeLike,
+        attr: str,
+        *,
+        found: object,
+        expected: Sequence[object],
+        hint: str = "",
     ) -> None:
         wanted = " or ".join(repr(e) for e in expected)
         super().__init__(node, f"attribute {attr} is {found!r}, expected {wanted}", hint=hint)

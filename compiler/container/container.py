@@ -77,6 +77,8 @@ class Container:
     def __init__(self, manifest: Manifest, store: Store, size_bytes: int) -> None:
         self.manifest = manifest
         self.size_bytes = size_bytes
+        # seconds that each part of the compilation took; empty for a container from a file
+        self.times_s: dict[str, float] = {}
         self._store = store
         self._checked: set[str] = set()
 

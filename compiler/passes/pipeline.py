@@ -9,12 +9,26 @@ from collections.abc import Callable
 from tvm import relax
 from tvm.ir import IRModule
 
+from dlcc.compiler.passes.affine import merge_affine_chains
+from dlcc.compiler.passes.fold_constants import fold_layout_constants
+from dlcc.compiler.passes.fold_pad import fold_pads_into_windows
+from dlcc.compiler.passes.fold_scale import fold_scale_into_weights
+from dlcc.compiler.passes.simplify import simplify
+
 log = logging.getLogger("dlcc")
 
 Pass = Callable[[IRModule], IRModule]
 
 PIPELINE: tuple[tuple[str, Pass], ...] = (
+    # aliases of variables would hide producers from every rule below
     ("CanonicalizeBindings", relax.transform.CanonicalizeBindings()),
+    ("fold_layout_constants", fold_layout_constants),  # weights must be constants to be scaled
+    ("simplify", simplify),  # identities stand between a convolution and its scale
+    ("merge_affine_chains", merge_affine_chains),  # leaves one scale a convolution
+    ("fold_scale_into_weights", fold_scale_into_weights),
+    ("merge_affine_chains again", merge_affine_chains),  # shifts meet where scales are gone
+    ("fold_pads_into_windows", fold_pads_into_windows),  # after scales: they hide pads
+    ("EliminateCommonSubexpr", relax.transform.EliminateCommonSubexpr()),
     ("DeadCodeElimination", relax.transform.DeadCodeElimination()),
 )
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dlcc.compiler.container.container import Container
-from dlcc.compiler.errors import UnknownTarget
+from dlcc.compiler.errors import ShapeNeeded, UnknownTarget, UsageError
 from dlcc.targets.chips import Chip
 from dlcc.targets.registry import find_chip, kind
+
+if TYPE_CHECKING:
+    from dlcc.compiler.frontend.graph import Graph
+
+log = logging.getLogger("dlcc")
 
 Model = str | os.PathLike[str] | Any
 
@@ -33,14 +39,17 @@ def compile(
     database: folder of tuning records.
     Raises DlccError: see `dlcc.compiler.errors` for the tree.
     """
-    from dlcc.compiler.frontend.load import load
-    from dlcc.compiler.frontend.translate import translate
-    from dlcc.compiler.passes.pipeline import optimize
-
+    if database is not None:
+        raise UsageError("tuning records are not read by this version", hint="leave `database` out")
     times_s: dict[str, float] = {}
     chips = find_chips(target)
+    with _timed("import", times_s):
+        from dlcc.compiler.frontend.load import load
+        from dlcc.compiler.frontend.translate import translate
+        from dlcc.compiler.passes.pipeline import optimize
     with _timed("load", times_s):
         graph = load(model, inputs, outputs)
+        _require_shapes(graph, chips)
     with _timed("translate", times_s):
         translated = translate(graph)
     with _timed("passes", times_s):
@@ -50,7 +59,28 @@ def compile(
         container = Container.of(
             translated.name, module, translated.inputs, translated.outputs, artifacts
         )
+    container.times_s.update(times_s)
+    for artifact in artifacts:
+        for part, seconds in artifact.times_s.items():
+            container.times_s[part] = container.times_s.get(part, 0.0) + seconds
+    for part, seconds in container.times_s.items():
+        log.info("%-10s %7.3f s", part, seconds)
     return container
+
+
+def _require_shapes(graph: Graph, chips: Sequence[Chip]) -> None:
+    """Every open dimension at once, where a target needs fixed shapes; raises ShapeNeeded."""
+    static = [chip.kind for chip in chips if kind(chip.kind).static_shapes]
+    open_ = [i for i in graph.inputs if None in i.shape]
+    if static and open_:
+        options = " ".join(
+            f"--input {i.name}=" + ",".join("N" if d is None else str(d) for d in i.shape)
+            for i in open_
+        )
+        raise ShapeNeeded(
+            f"target {static[0]} needs fixed shapes; open: {', '.join(i.name for i in open_)}",
+            hint=f"give them: {options}",
+        )
 
 
 def find_chips(target: str) -> list[Chip]:
