@@ -41,6 +41,6 @@ def chips() -> Mapping[str, Chip]:
     text = resources.files("dlcc.targets.data").joinpath("chips.toml").read_text("utf-8")
     rows: dict[str, dict[str, Any]] = tomllib.loads(text)
     return {
-        name: Chip(name=name, **{k: tuple(v) if k == "short_names" else v for k, v in row.items()})
+        name: Chip(name=name, **{**row, "short_names": tuple(row.get("short_names", ()))})
         for name, row in rows.items()
     }

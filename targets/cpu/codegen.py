@@ -11,6 +11,8 @@ import tvm_ffi
 from tvm import relax
 from tvm.ir import IRModule
 
+from dlcc.targets.cpu.vector_math import vector_math
+
 # Dataflow to VM: order and content of TVM's own CPU pipeline behind legalization, so that memory
 # is planned statically and every pass runs once.
 LOWER: tuple[tvm.transform.Pass, ...] = (
@@ -36,7 +38,8 @@ def lower(mod: IRModule, target: tvm.target.Target) -> IRModule:
 
 def compile_lowered(mod: IRModule, target: tvm.target.Target) -> relax.VMExecutable:
     """Machine code and bytecode of a module that went through `lower`."""
-    return relax.build(mod, target, relax_pipeline=None)
+    with vector_math():
+        return relax.build(mod, target, relax_pipeline=None)
 
 
 def write_objects(executable: relax.VMExecutable, folder: Path) -> list[Path]:

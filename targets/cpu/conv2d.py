@@ -97,7 +97,8 @@ def geometry(call: relax.Call) -> Geometry | None:
     strides, dilation = ([int(v) for v in vs] for vs in (a.strides, a.dilation))
     return Geometry(
         dims(x)[0], h, width, c, oc, kh, kw,
-        (strides[0], strides[-1]), (dilation[0], dilation[-1]), *pads, int(a.groups),
+        (strides[0], strides[-1]), (dilation[0], dilation[-1]),
+        pads[0], pads[1], pads[2], pads[3], int(a.groups),
     )  # fmt: skip
 
 

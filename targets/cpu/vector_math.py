@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from tvm import ir, tirx
 from tvm.ir import Op
 
-Expr = ir.Expr
-Lower = Callable[[Expr], Expr]
+Lower = Callable[[ir.Expr], ir.Expr]
 
 ATTR = "llvm.FLowerIntrinsic"
 DEFAULT = "default.FLowerIntrinsic"  # what counts for an operator without a rule for LLVM
@@ -35,7 +34,7 @@ def vector_math() -> Iterator[None]:
             _set(name, old)
 
 
-def exp(x: Expr) -> Expr:
+def exp(x: ir.Expr) -> ir.Expr:
     """e**x to 1 ulp for normal results; inf above 88.73, 0 below -103.97, nan for nan.
 
     x = n ln 2 + f, e**x = 2**n e**f. Polynomial and split of ln 2: Cephes, expf.c (S. Moshier).
@@ -64,13 +63,13 @@ def exp(x: Expr) -> Expr:
     return tirx.Let(shifted, x * f32(1.44269504088896341) + f32(magic), value)
 
 
-def sigmoid(x: Expr) -> Expr:
+def sigmoid(x: ir.Expr) -> ir.Expr:
     """1 / (1 + e**-x)."""
     one = _constants(x)(1.0)
     return one / (one + exp(_constants(x)(0.0) - x))
 
 
-def tanh(x: Expr) -> Expr:
+def tanh(x: ir.Expr) -> ir.Expr:
     """tanh to 2 ulp; right for inf and nan. Source: Cephes, tanhf.c (S. Moshier)."""
     f32 = _constants(x)
     z, size = _var("z", x), _var("size", x)
@@ -91,7 +90,7 @@ RULES: dict[str, Lower] = {"tirx.exp": exp, "tirx.sigmoid": sigmoid, "tirx.tanh"
 
 
 def _float32_only(rule: Lower, otherwise: Lower) -> Lower:
-    def lower(call: Expr) -> Expr:
+    def lower(call: ir.Expr) -> ir.Expr:
         (x,) = call.args
         if not _dtype(x).startswith("float32"):
             return otherwise(call)
@@ -108,26 +107,26 @@ def _set(name: str, rule: Lower | None) -> None:
         op.set_attr(ATTR, rule, LEVEL)
 
 
-def _dtype(x: Expr) -> str:
+def _dtype(x: ir.Expr) -> str:
     return str(x.dtype if hasattr(x, "dtype") else x.ty.dtype)
 
 
-def _like(x: Expr, scalar: str) -> str:
+def _like(x: ir.Expr, scalar: str) -> str:
     return _dtype(x).replace("float32", scalar)
 
 
-def _var(name: str, like: Expr) -> Expr:
+def _var(name: str, like: ir.Expr) -> ir.Expr:
     return tirx.Var(name, _dtype(like))
 
 
-def _constants(like: Expr) -> Callable[[float], Expr]:
+def _constants(like: ir.Expr) -> Callable[[float], ir.Expr]:
     return lambda value: tirx.const(value, _dtype(like))
 
 
-def _int(like: Expr, value: int) -> Expr:
+def _int(like: ir.Expr, value: int) -> ir.Expr:
     return tirx.const(value, _dtype(like))
 
 
-def _power_of_two(n: Expr) -> Expr:
+def _power_of_two(n: ir.Expr) -> ir.Expr:
     bits = (n + _int(n, 127)) << _int(n, 23)
     return tirx.reinterpret(_dtype(n).replace("int32", "float32"), bits)

@@ -46,7 +46,7 @@ class _Lifter(PyExprMutator):  # type: ignore[misc]
         value = const.value.numpy()
         if value.nbytes <= SMALL_BYTES:
             return const
-        digest = hashlib.sha256(np.ascontiguousarray(value)).digest()
+        digest = hashlib.sha256(np.ascontiguousarray(value).tobytes()).digest()
         key = (str(value.dtype), value.shape, digest)
         if key not in self._seen:
             self._seen[key] = relax.Var(f"weight_{len(self.params)}", const.ty)

@@ -72,9 +72,9 @@ def rows_per_block(
     for rows in range(1, min(height, 16) + 1):
         pieces = height // rows
         fits = ((rows - 1) * stride + window) * row_bytes <= L2_SHARE * cpu.l2_bytes
-        if height % rows == 0 and pieces >= cpu.threads and fits:
-            if balanced(pieces, cpu.threads):
-                best = rows
+        whole = height % rows == 0 and pieces >= cpu.threads
+        if whole and fits and balanced(pieces, cpu.threads):
+            best = rows
     return best
 
 

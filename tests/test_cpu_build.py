@@ -1,0 +1,199 @@
+"""Building for CPUs: determinism, weights outside the code, mathematics, what stays as it is."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tvm
+from tvm import relax, te, tirx
+from tvm.ir import IRModule
+from tvm.s_tir import Schedule
+
+from dlcc.targets.cpu.build import assembly, build, scheduled
+from dlcc.targets.cpu.schedule import schedule_kernel
+from dlcc.targets.cpu.tiles import Cpu, depthwise_tile, largest_vector, matmul_tile
+from dlcc.targets.cpu.vector_math import vector_math
+from dlcc.targets.cpu.weights import lift_weights
+from dlcc.targets.registry import find_chip
+
+HOST = find_chip("host")
+
+
+def network() -> IRModule:
+    """conv, depthwise, dense with a shared constant and a tiny one, a residual, softmax."""
+    draw = np.random.default_rng(0).normal
+    bb = relax.BlockBuilder()
+    x = relax.Var("x", relax.TensorType((1, 12, 12, 16), "float32"))
+    w = draw(size=(3, 3, 16, 16)).astype("float32")
+    d = draw(size=(3, 3, 1, 16)).astype("float32")
+    k = draw(size=(16, 10)).astype("float32")
+    layouts = {"data_layout": "NHWC", "kernel_layout": "HWIO", "padding": 1}
+    with bb.function("main", [x]):
+        with bb.dataflow():
+            y = bb.emit(relax.op.nn.conv2d(x, relax.const(w), **layouts))
+            y = bb.emit(relax.op.nn.relu(y))
+            y = bb.emit(relax.op.nn.conv2d(y, relax.const(w.copy()), **layouts))
+            y = bb.emit(relax.op.add(y, x))
+            y = bb.emit(relax.op.nn.conv2d(y, relax.const(d), groups=16, **layouts))
+            y = bb.emit(relax.op.mean(y, [1, 2]))
+            y = bb.emit(relax.op.matmul(y, relax.const(k)))
+            y = bb.emit(relax.op.add(y, relax.const(np.ones(10, "float32"))))
+            out = bb.emit_output(relax.Tuple([bb.emit(relax.op.nn.softmax(y)), y]))
+        bb.emit_func_output(out)
+    return bb.get()
+
+
+def digest(chip_name: str) -> str:
+    made = build(network(), find_chip(chip_name))
+    parts = [made.files["module.so"], *(w.tobytes() for w in made.weights)]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+@pytest.mark.parametrize("chip_name", ["host", "arm"])
+def test_equal_modules_give_equal_bytes(chip_name: str) -> None:
+    here = {digest(chip_name), digest(chip_name)}
+    code = (
+        f"import importlib.util as u; s = u.spec_from_file_location('t', {__file__!r});"
+        f"m = u.module_from_spec(s); s.loader.exec_module(m); print(m.digest({chip_name!r}))"
+    )
+    for seed in ("1", "77"):
+        env = {**os.environ, "PYTHONHASHSEED": seed}
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=env, check=True, capture_output=True, text=True
+        )
+        here.add(done.stdout.strip())
+    assert len(here) == 1
+
+
+def test_weights_are_lifted_once_and_in_order() -> None:
+    mod, weights = lift_weights(network())
+    assert [w.shape for w in weights] == [(3, 3, 16, 16), (3, 3, 1, 16), (16, 10)]
+    names = [str(p.name) for p in mod["main"].params]
+    assert names == ["x", "weight_0", "weight_1", "weight_2"]
+
+
+def test_constants_of_other_functions_stay() -> None:
+    bb = relax.BlockBuilder()
+    big = relax.const(np.arange(100, dtype="float32"))
+    x = relax.Var("x", relax.TensorType((100,), "float32"))
+    with bb.function("inner", [x], private=True):
+        bb.emit_func_output(bb.emit(relax.op.add(x, big)))
+    inner = bb.get().get_global_var("inner")
+    y = relax.Var("y", relax.TensorType((100,), "float32"))
+    with bb.function("main", [y]):
+        bb.emit_func_output(relax.Tuple([bb.emit(relax.Call(inner, [y]))]))
+    mod, weights = lift_weights(bb.get())
+    assert weights == []
+    assert len(mod["main"].params) == 1
+
+
+def test_library_computes_and_times_are_given(tmp_path: Path) -> None:
+    made = build(network(), HOST)
+    assert set(made.times_s) == {"legalize", "fuse", "schedule", "codegen", "link"}
+    path = tmp_path / "module.so"
+    path.write_bytes(made.files["module.so"])
+    vm = relax.VirtualMachine(tvm.runtime.load_module(str(path)), tvm.cpu())
+    x = np.random.default_rng(1).normal(size=(1, 12, 12, 16)).astype("float32")
+    args = list(map(tvm.runtime.tensor, [x, *made.weights]))
+    first = [t.numpy() for t in vm["main"](*args)]
+    again = [t.numpy() for t in vm["main"](*args)]
+    e = np.exp(first[1] - first[1].max())
+    np.testing.assert_allclose(first[0], e / e.sum(), rtol=1e-5)
+    np.testing.assert_array_equal(first[0], again[0])
+
+
+def test_stages_for_people() -> None:
+    assert "T.parallel" in scheduled(network(), HOST) or "T.vectorized" in scheduled(
+        network(), HOST
+    )
+    assert "fmla" in assembly(network(), find_chip("arm"))
+
+
+def ulps(got: np.ndarray, exact: np.ndarray) -> float:
+    """Largest error in units of the last place, over results that are normal numbers."""
+    normal = np.isfinite(got) & (np.abs(exact) > np.finfo("float32").tiny)
+    ulp = np.spacing(np.abs(exact[normal]).astype("float32")).astype("float64")
+    return float(np.max(np.abs(got[normal].astype("float64") - exact[normal]) / ulp))
+
+
+MATH = [
+    (te.exp, np.exp, 1.0),
+    (te.tanh, np.tanh, 2.0),
+    (te.sigmoid, lambda x: 1 / (1 + np.exp(-x)), 3.0),
+]
+
+
+@pytest.mark.parametrize(("fn", "exact", "most_ulps"), MATH, ids=["exp", "tanh", "sigmoid"])
+def test_vector_math(fn, exact, most_ulps) -> None:
+    special = [np.inf, -np.inf, np.nan, 0.0, -0.0, 88.72, 88.73, 104.0, -104.0, -87.5, 1e-30, 3e38]
+    spread = np.random.default_rng(0).uniform(-100, 95, 1 << 15)
+    near = np.random.default_rng(1).uniform(-2, 2, (1 << 15) - 12)
+    x = np.concatenate([spread, near, special]).astype("float32")
+    a = te.placeholder(x.shape, name="a")
+    s = Schedule(te.create_prim_func([a, te.compute(x.shape, lambda i: fn(a[i]), name="b")]))
+    s.vectorize(s.split(s.get_loops(s.get_sblock("b"))[0], [None, 8])[1])
+    with vector_math():
+        lib = tvm.compile(s.mod, target=tvm.target.Target(dict(HOST.tvm)))
+    out = tvm.runtime.tensor(np.zeros_like(x))
+    lib["main"](tvm.runtime.tensor(x), out)
+    with np.errstate(over="ignore"):
+        want = exact(x.astype("float64"))
+        want32 = want.astype("float32")
+    assert ulps(out.numpy(), want) <= most_ulps
+    odd = ~np.isfinite(want32)
+    np.testing.assert_array_equal(out.numpy()[odd], want32[odd])
+    np.testing.assert_array_equal(np.isfinite(out.numpy()), np.isfinite(want32))
+
+
+def test_vector_math_leaves_the_process_as_it_was() -> None:
+    op = tvm.ir.Op.get("tirx.exp")
+    before = op.get_attr("llvm.FLowerIntrinsic")
+    with vector_math():
+        assert not op.get_attr("llvm.FLowerIntrinsic").same_as(before)
+    assert op.get_attr("llvm.FLowerIntrinsic").same_as(before)
+
+
+@pytest.mark.parametrize(("lanes", "registers"), [(4, 32), (8, 16), (16, 32)])
+def test_tiles_fit_the_registers(lanes: int, registers: int) -> None:
+    cpu = Cpu(lanes, registers, 2, 32 << 10, 512 << 10)
+    for pixels in (1, 2, 7, 17, 35, 49, 196, 3136, None):
+        for channels in (1, 3, 8, 17, 24, 64, 1001):
+            tile = matmul_tile(pixels, channels, cpu)
+            vectors = tile.channels // lanes
+            assert tile.channels % lanes == 0
+            assert tile.pixels * vectors + vectors + 1 <= registers
+            if pixels is not None:
+                assert depthwise_tile(pixels, channels, cpu).pixels <= pixels
+            assert channels % depthwise_tile(7, channels, cpu).channels == 0
+
+
+def test_largest_vector() -> None:
+    assert [largest_vector(n, 8) for n in (1, 2, 12, 24, 64, 1001)] == [1, 2, 4, 8, 8, 1]
+
+
+def test_kernel_with_its_own_control_flow_is_left_alone() -> None:
+    from tvm.script import tirx as T
+
+    @T.prim_func(s_tir=True)
+    def count(x: T.Buffer((16,), "int32"), out: T.Buffer((4,), "int32")):
+        T.func_attr({"global_symbol": "count"})
+        with T.sblock("count"):
+            T.reads(x[0:16])
+            T.writes(out[0:4])
+            for i in range(4):
+                out[i] = 0
+            for i in range(16):
+                if x[i] < 4:
+                    out[x[i]] = out[x[i]] + 1
+
+    kernel, verdict = schedule_kernel(count, "count", Cpu.of(HOST))
+    assert verdict.rule == ""
+    assert verdict.declined["stages"]
+    tvm.ir.assert_structural_equal(kernel, count)
+    assert isinstance(kernel, tirx.PrimFunc)
