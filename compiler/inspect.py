@@ -24,12 +24,12 @@ class OpRow:
 
 @dataclass(frozen=True, slots=True)
 class TargetSize:
-    """Code for one chip. weights_bytes: of its weights, which targets may share."""
+    """Code for one chip. tensors, weights_bytes: of its weights, which targets may share."""
 
     kind: str
     chip: str
     code_bytes: int
-    weights: int
+    tensors: int
     weights_bytes: int
 
 
@@ -95,7 +95,7 @@ def _target_size(container: Container, target: TargetRow) -> TargetSize:
         kind=target.kind,
         chip=target.chip,
         code_bytes=sum(len(container.read(entry)) for entry in target.files.values()),
-        weights=len(target.weights),
+        tensors=len(target.weights),
         weights_bytes=sum(
             int(np.prod(w.shape, dtype=np.int64)) * DTYPES[w.dtype].itemsize for w in target.weights
         ),

@@ -42,22 +42,21 @@ def _jsonable(value: object) -> object:
 
 
 def _record(value: Any) -> Iterator[str]:
-    """`name: value` lines, then a table for each field that holds rows."""
+    """`name: value` lines, then a table for each field that holds rows. Empty fields are left out."""
     named = {f.name: getattr(value, f.name) for f in fields(value)}
-    plain = {k: v for k, v in named.items() if v is not None and not _holds_rows(v)}
-    flat = {
-        inner: content
-        for name, v in plain.items()
-        for inner, content in (v.items() if isinstance(v, Mapping) else [(name, v)])
-    }
-    width = max((len(_title(k)) for k in flat), default=0)
-    for name, content in flat.items():
+    plain = {k: v for k, v in named.items() if not _is_empty(v) and not _holds_rows(v)}
+    width = max((len(_title(k)) for k in plain), default=0)
+    for name, content in plain.items():
         yield click.style(_title(name).ljust(width), bold=True) + GAP + _cell(name, content)
     for name, rows in named.items():
         if _holds_rows(rows):
             yield ""
             yield click.style(_title(name), bold=True)
             yield from _table(rows)
+
+
+def _is_empty(value: object) -> bool:
+    return value is None or (isinstance(value, list | tuple | Mapping) and not value)
 
 
 def _holds_rows(value: object) -> bool:
@@ -69,7 +68,7 @@ def _table(rows: Sequence[Any]) -> Iterator[str]:
     if not rows:
         return
     names = [f.name for f in fields(rows[0])]
-    shown = [n for n in names if any(getattr(row, n) is not None for row in rows)]
+    shown = [n for n in names if any(not _is_empty(getattr(row, n)) for row in rows)]
     cells = [[_cell(n, getattr(row, n)) for n in shown] for row in rows]
     titles = [_title(n) for n in shown]
     widths = [max(map(len, column)) for column in zip(titles, *cells, strict=True)]
@@ -103,7 +102,7 @@ def _cell(name: str, value: object) -> str:
     if isinstance(value, int | float):
         return _number(name, value)
     if isinstance(value, Mapping):
-        return ", ".join(f"{k} {v}" for k, v in value.items())
+        return _printable(", ".join(f"{k} {_cell(k, v)}" for k, v in value.items()))
     if isinstance(value, list | tuple):
         inner = ", ".join(map(str, value))
         return _printable(f"[{inner}]" if name == "shape" else inner)
