@@ -15,6 +15,7 @@ from tvm import relax, te, tirx
 from tvm.ir import IRModule
 from tvm.s_tir import Schedule
 
+from dlcc.targets.artifact import Artifact
 from dlcc.targets.cpu.build import assembly, build, scheduled
 from dlcc.targets.cpu.schedule import schedule_kernel
 from dlcc.targets.cpu.tiles import Cpu, depthwise_tile, largest_vector, matmul_tile
@@ -93,19 +94,34 @@ def test_constants_of_other_functions_stay() -> None:
     assert len(mod["main"].params) == 1
 
 
+def load(made: Artifact, folder: Path) -> tuple[relax.VirtualMachine, list[tvm.runtime.Tensor]]:
+    path = folder / "module.so"
+    path.write_bytes(made.files["module.so"])
+    vm = relax.VirtualMachine(tvm.runtime.load_module(str(path)), tvm.cpu())
+    return vm, [tvm.runtime.tensor(w) for w in made.weights]
+
+
 def test_library_computes_and_times_are_given(tmp_path: Path) -> None:
     made = build(network(), HOST)
     assert set(made.times_s) == {"legalize", "fuse", "schedule", "codegen", "link"}
-    path = tmp_path / "module.so"
-    path.write_bytes(made.files["module.so"])
-    vm = relax.VirtualMachine(tvm.runtime.load_module(str(path)), tvm.cpu())
+    vm, weights = load(made, tmp_path)
     x = np.random.default_rng(1).normal(size=(1, 12, 12, 16)).astype("float32")
-    args = list(map(tvm.runtime.tensor, [x, *made.weights]))
+    args = [tvm.runtime.tensor(x), *weights]
     first = [t.numpy() for t in vm["main"](*args)]
     again = [t.numpy() for t in vm["main"](*args)]
     e = np.exp(first[1] - first[1].max())
     np.testing.assert_allclose(first[0], e / e.sum(), rtol=1e-5)
     np.testing.assert_array_equal(first[0], again[0])
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"),
+    [((1, 12, 12, 15), "float32"), ((12, 12, 16), "float32"), ((1, 12, 12, 16), "float64")],
+)
+def test_wrong_input_is_refused(shape, dtype, tmp_path: Path) -> None:
+    vm, weights = load(build(network(), HOST), tmp_path)
+    with pytest.raises((ValueError, TypeError, RuntimeError), match="main"):
+        vm["main"](tvm.runtime.tensor(np.zeros(shape, dtype)), *weights)
 
 
 def test_stages_for_people() -> None:
