@@ -1,0 +1,182 @@
+"""Rewrites as rows: what one looks for, what it puts there, and why it declined."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tvm import relax
+from tvm.ir import IRModule
+from tvm.ir.expr import GenericConst
+from tvm.relax.expr_functor import PyExprMutator, mutator
+
+log = logging.getLogger("dlcc")
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """A rule that matched in kind but does not hold here, and why."""
+
+    why: str
+
+
+# (call, scope) -> an equal expression, Declined, or None where the rule does not speak of the call
+Rewrite = Callable[[Any, "Scope"], "relax.Expr | Declined | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rewrite of calls to `ops` (names as "relax.add")."""
+
+    name: str
+    ops: tuple[str, ...]
+    rewrite: Rewrite
+
+
+class Scope:
+    """What a rule may ask about the expressions around a call."""
+
+    def __init__(self, rewriter: Any, uses: Counter[Any]) -> None:
+        self._rewriter = rewriter
+        self._uses = uses
+
+    def producer(self, expr: Any, op: str = "") -> Any:
+        """The call that made a variable (of that op, if one is named), or None."""
+        value = self._value(expr)
+        return value if is_call(value, op) else None
+
+    def sole_use(self, expr: Any) -> bool:
+        """Whether nobody else reads this variable, nor an alias of it."""
+        while is_var(expr):
+            if self._uses[expr] != 1:
+                return False
+            value = self._rewriter.lookup_binding(expr)
+            if not is_var(value):
+                return True
+            expr = value
+        return True
+
+    def number(self, expr: Any) -> np.ndarray | None:
+        """The numbers of a constant, or None."""
+        value = self._value(expr)
+        return value.value.numpy() if isinstance(value, GenericConst) else None
+
+    def emit(self, expr: Any) -> Any:
+        """Bind an expression that only the rewritten call reads, itself rewritten."""
+        builder = self._rewriter.builder_
+        var = builder.emit(self._rewriter.settled(builder.normalize(expr)))
+        self._uses[var] = 1
+        return var
+
+    def _value(self, expr: Any) -> Any:
+        while is_var(expr):
+            bound = self._rewriter.lookup_binding(expr)
+            if bound is None:
+                return expr
+            expr = bound
+        return expr
+
+
+def is_var(expr: Any) -> bool:
+    """Whether an expression is a Relax variable."""
+    return isinstance(expr, relax.Var)
+
+
+def is_call(expr: Any, op: str = "") -> bool:
+    """Whether an expression is a call of an operator (of that name, if one is given)."""
+    if not isinstance(expr, relax.Call) or not hasattr(expr.op, "name"):
+        return False
+    return not op or expr.op.name == op
+
+
+def count_uses(func: relax.Function) -> Counter[Any]:
+    """How often each variable of a function is read."""
+    uses: Counter[Any] = Counter()
+
+    def visit(expr: Any) -> None:
+        if is_var(expr):
+            uses[expr] += 1
+
+    relax.analysis.post_order_visit(func, visit)
+    return uses
+
+
+# a rule may enable another at the same call; a cycle of rules would be our bug
+_MAX_STEPS = 64
+
+
+@mutator
+class _Rewriter(PyExprMutator):  # type: ignore[misc]
+    """Applies rules at every call, operands first, until none applies."""
+
+    def __init__(self, mod: IRModule, rules: Sequence[Rule], uses: Counter[Any]) -> None:
+        super().__init__(mod)
+        self.rules: dict[str, list[Rule]] = {}
+        for rule in rules:
+            for op in rule.ops:
+                self.rules.setdefault(op, []).append(rule)
+        self.uses = uses
+        self.scope = Scope(self, uses)
+        self.applied: Counter[str] = Counter()
+
+    def visit_call_(self, call: Any) -> Any:
+        """Rewrite one call."""
+        return self.settled(self.visit_expr_post_order(call))
+
+    def settled(self, call: Any) -> Any:
+        """The call with rules applied until none speaks of it."""
+        for _ in range(_MAX_STEPS):
+            result = self._step(call)
+            if result is None:
+                return call
+            if not is_call(result):
+                return result
+            call = self.builder_.normalize(result)  # rules ask for its type
+        raise AssertionError(f"rules do not come to an end at {call}")
+
+    def visit_var_binding_(self, binding: Any) -> None:
+        """Emit the rewritten value, and count the uses of the variable that stands for it."""
+        old = binding.var
+        value = self.visit_expr(binding.value)
+        if isinstance(old, relax.DataflowVar) and is_var(value):
+            self.uses[value] += self.uses[old] - 1
+            self.set_var_remap(old, value)
+            return
+        output = self.builder_.current_block_is_dataflow() and not isinstance(
+            old, relax.DataflowVar
+        )
+        emit = self.builder_.emit_output if output else self.builder_.emit
+        new = emit(value, old.name)
+        self.uses[new] = self.uses[old]
+        self.set_var_remap(old, new)
+
+    def _step(self, call: Any) -> Any:
+        if not is_call(call):
+            return None
+        for rule in self.rules.get(call.op.name, ()):
+            result = rule.rewrite(call, self.scope)
+            if isinstance(result, Declined):
+                log.debug("%s declined at %s: %s", rule.name, call.op.name, result.why)
+            elif result is not None:
+                self.applied[rule.name] += 1
+                return result
+        return None
+
+
+def rewrite(mod: IRModule, rules: Sequence[Rule]) -> IRModule:
+    """The module with the rules applied to every Relax function, and without what died of it."""
+    for gvar, func in list(mod.functions.items()):
+        if not isinstance(func, relax.Function):
+            continue
+        rewriter = _Rewriter(mod, rules, count_uses(func))
+        new = rewriter.visit_expr(func)
+        if rewriter.applied:
+            log.debug("%s: %s", gvar.name_hint, dict(rewriter.applied))
+            mod = rewriter.builder_.get()
+            mod.update_func(gvar, new)
+    mod = relax.transform.CanonicalizeBindings()(mod)
+    return relax.transform.DeadCodeElimination()(mod)
