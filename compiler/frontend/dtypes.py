@@ -37,7 +37,7 @@ def dtype_name(enum: int) -> str:
         return special[enum]
     if enum not in _NUMPY:
         raise ValueError(f"data type {enum} is not one of TensorFlow's numeric types")
-    return np.dtype(_NUMPY[enum]).name
+    return str(np.dtype(_NUMPY[enum]).name)
 
 
 def shape_of(proto: Any) -> tuple[int | None, ...] | None:

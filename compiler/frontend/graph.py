@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 from dlcc.compiler.frontend.dtypes import array_of, dtype_name, shape_of
 
 
-class TensorRef(NamedTuple):
+@dataclass(frozen=True, slots=True, order=True)
+class TensorRef:
     """Output `index` of a node."""
 
     node: str
@@ -113,9 +114,12 @@ class Input:
     shape: tuple[int | None, ...]
 
 
+ALL_OUTPUTS = -1
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A tensor that the user gets; `ref` is None-indexed (-1) where all outputs of a sink count."""
+    """A tensor that the user gets; all outputs of the node where the index is -1 (ALL_OUTPUTS)."""
 
     name: str
     ref: TensorRef

@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from dlcc.compiler.errors import BadNode, ModelError, ShapeNeeded, UnknownName, UsageError
-from dlcc.compiler.frontend.graph import Input, Node, Output, TensorRef, parse_ref
+from dlcc.compiler.frontend.graph import (
+    ALL_OUTPUTS,
+    Input,
+    Node,
+    Output,
+    TensorRef,
+    parse_ref,
+)
 
 Shape = tuple[int | None, ...]
 
 PLACEHOLDERS = ("Placeholder", "PlaceholderV2")
-ALL_OUTPUTS = -1  # index of a sink all of whose outputs are outputs of the graph
-_NO_TENSOR = ("NoOp", "Assert", "Const", "CheckNumerics", "Print", "PrintV2")
+# what nobody reads and is no result all the same: side effects, and leftovers
+_NO_RESULT = ("NoOp", "Assert", "Const", "Print", "PrintV2", *PLACEHOLDERS)
 
 
 def choose_outputs(nodes: Mapping[str, Node], asked: Sequence[str] | None) -> tuple[Output, ...]:
@@ -32,7 +39,7 @@ def choose_outputs(nodes: Mapping[str, Node], asked: Sequence[str] | None) -> tu
 
 def _sinks(nodes: Mapping[str, Node]) -> list[str]:
     read = {ref.node for node in nodes.values() for ref in node.inputs}
-    return [n.name for n in nodes.values() if n.name not in read and n.op not in _NO_TENSOR]
+    return [n.name for n in nodes.values() if n.name not in read and n.op not in _NO_RESULT]
 
 
 def choose_inputs(
