@@ -1,0 +1,66 @@
+"""The emulated Arm device: TVM's arm64 runtime under qemu, one process, one thread, counted."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from dlcc.targets.arm.qemu import COUNTERS_BYTES, Qemu, find_qemu
+from dlcc.targets.arm.userland import packages_of, python_of, userland
+from dlcc.targets.rpc import server
+from dlcc.targets.rpc.process import ServerProcess, server_folder
+
+log = logging.getLogger("dlcc")
+
+# A core of the phones that the table of chips names, without what came after it: code that would
+# not run on them must not run here, and libraries must choose the kernels that they choose there.
+CPU = "cortex-a76"
+
+
+def start_emulator(arguments: Sequence[str] = (), threads: int = 1) -> ServerProcess:
+    """Start the emulated device on loopback; builds its files first where the cache has none.
+
+    arguments: further ones of `targets/rpc/server.py`, for instance --port.
+    threads: of a run. Counts are exact for one thread, so more threads mean no counts.
+    Raises ToolchainError when it cannot be built and DeviceError when it does not start.
+    """
+    qemu = find_qemu()
+    root = userland(qemu)
+    folder = server_folder()
+    command = [*qemu.command]
+    options: list[str] = [*arguments]
+    if qemu.counter is not None and threads == 1:
+        counters = folder / "counters"
+        counters.write_bytes(bytes(COUNTERS_BYTES))
+        command += ["-plugin", f"{_escaped(qemu.counter)},out={_escaped(counters)}"]
+        options += ["--counters", str(counters)]
+    elif qemu.counter is not None:
+        log.warning("no instruction counts: they are exact for one thread only, not %d", threads)
+    command += ["-cpu", CPU, "-L", str(root), str(python_of(root)), server.__file__]
+    return ServerProcess(command, options, env=_guest_env(root, folder, threads), folder=folder)
+
+
+def missing_counts(qemu: Qemu) -> str:
+    """Why an emulated device does not count; empty when it does."""
+    return qemu.why_not
+
+
+def _guest_env(root: Path, folder: Path, threads: int) -> dict[str, str]:
+    """Nothing of this process's environment: its library paths would name the wrong libraries."""
+    return {
+        "HOME": str(folder),
+        "LC_ALL": "C.UTF-8",
+        "OPENBLAS_NUM_THREADS": "1",
+        "PATH": "/usr/bin:/bin",
+        "PYTHONHOME": str(root / "usr"),
+        "PYTHONNOUSERSITE": "1",
+        "PYTHONPATH": str(packages_of(root)),
+        "TMPDIR": str(folder),
+        "TVM_NUM_THREADS": str(threads),
+    }
+
+
+def _escaped(path: Path) -> str:
+    """A path within a list that qemu splits at commas."""
+    return str(path).replace(",", ",,")
