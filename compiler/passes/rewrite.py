@@ -13,6 +13,7 @@ from tvm import relax
 from tvm.ir import IRModule
 from tvm.ir.expr import GenericConst
 from tvm.relax.expr_functor import PyExprMutator, mutator
+from tvm_ffi import structural_equal
 
 log = logging.getLogger("dlcc")
 
@@ -121,11 +122,30 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
                 self.rules.setdefault(op, []).append(rule)
         self.uses = uses
         self.scope = Scope(self, uses)
+        self.replaced: dict[Any, Any] = {}
         self.applied: Counter[str] = Counter()
 
     def visit_call_(self, call: Any) -> Any:
         """Rewrite one call."""
-        return self.settled(self.visit_expr_post_order(call))
+        return self.settled(self._with_new_operands(call))
+
+    def _with_new_operands(self, call: Any) -> Any:
+        """The call itself where its operands are the old ones: inferring a type is what costs."""
+        old_args = list(call.args)
+        args = [self._operand(a) for a in old_args]
+        if all(new is old for new, old in zip(args, old_args, strict=True)):
+            return call
+        return self.builder_.normalize(relax.Call(call.op, args, call.attrs, call.ty_args))
+
+    def _operand(self, expr: Any) -> Any:
+        if is_var(expr):
+            return self.replaced.get(expr, expr)
+        if not isinstance(expr, relax.Tuple):
+            return expr
+        old_fields = list(expr.fields)
+        fields = [self._operand(f) for f in old_fields]
+        same = all(new is old for new, old in zip(fields, old_fields, strict=True))
+        return expr if same else relax.Tuple(fields)
 
     def settled(self, call: Any) -> Any:
         """The call with rules applied until none speaks of it."""
@@ -142,16 +162,22 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
         """Emit the rewritten value, and count the uses of the variable that stands for it."""
         old = binding.var
         value = self.visit_expr(binding.value)
-        if isinstance(old, relax.DataflowVar) and is_var(value):
+        if value.same_as(binding.value):
+            self.builder_.emit_normalized(binding)
+        elif is_call(value) and structural_equal(value.ty, old.ty):
+            self.builder_.emit_normalized(relax.VarBinding(old, value))
+        elif isinstance(old, relax.DataflowVar) and is_var(value):
             self.uses[value] += self.uses[old] - 1
-            self.set_var_remap(old, value)
-            return
-        output = self.builder_.current_block_is_dataflow() and not isinstance(
-            old, relax.DataflowVar
-        )
-        emit = self.builder_.emit_output if output else self.builder_.emit
-        new = emit(value, old.name)
-        self.uses[new] = self.uses[old]
+            self._replace(old, value)
+        else:
+            inner = isinstance(old, relax.DataflowVar)
+            output = self.builder_.current_block_is_dataflow() and not inner
+            new = (self.builder_.emit_output if output else self.builder_.emit)(value, old.name)
+            self.uses[new] = self.uses[old]
+            self._replace(old, new)
+
+    def _replace(self, old: Any, new: Any) -> None:
+        self.replaced[old] = new
         self.set_var_remap(old, new)
 
     def _step(self, call: Any) -> Any:
