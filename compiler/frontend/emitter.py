@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from tvm import relax, te, tirx
@@ -13,7 +13,8 @@ from tvm.ir import Type
 from dlcc.compiler.errors import BadNode
 from dlcc.compiler.frontend.graph import Graph, Node, TensorRef
 
-Dim = int | tirx.Expr
+# an int, or a symbolic dimension: an integer expression over the dimensions left open
+Dim: TypeAlias = int | Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Known:
         return self.array.dtype == object and self.dtype != "string"
 
 
-Value = relax.Expr | Known
+Value: TypeAlias = "relax.Expr | Known"
 
 
 def known(array: Any, dtype: str | None = None) -> Known:
@@ -60,6 +61,7 @@ class Emitter:
         self.builder = builder
         self.values: dict[TensorRef, Value] = {}
         self._tensors: dict[TensorRef, relax.Expr] = {}
+        self._measured: list[tirx.Var] = []
 
     # ---- inputs of a node
 
@@ -105,12 +107,42 @@ class Emitter:
             )
         return array
 
-    def dims(self, node: Node, index: int, what: str) -> list[Dim]:
-        """An input that holds dimensions: each an int or a symbolic dimension; raises BadNode."""
+    def dims(self, node: Node, index: int) -> list[Dim]:
+        """An input that holds dimensions: each an int or a symbolic dimension.
+
+        Numbers computed at run time are measured: see `measured`. Raises BadNode where even
+        their count is not known.
+        """
         value = self.value(node, index)
-        if isinstance(value, Known) and value.symbolic:
-            return list(value.array.reshape(-1))
-        return [int(v) for v in self.static(node, index, what).reshape(-1)]
+        if not isinstance(value, Known):
+            return self.measured(node, value)
+        return [v if isinstance(v, tirx.Expr) else int(v) for v in value.array.reshape(-1)]
+
+    def measured(self, node: Node, numbers: relax.Expr) -> list[Dim]:
+        """The integers in a tensor computed at run time, as symbolic dimensions; any may be < 0.
+
+        `translate` starts a new dataflow block behind each of these points: TVM's fusion moves
+        kernels within a block, also before the binding that their dimensions come from.
+        """
+        count = int(np.prod(self.static_shape(node, numbers)))
+        flat = self.reshape(relax.op.astype(numbers, "int64"), [count])
+        shape = self.emit(relax.op.tensor_to_shape(self.emit(flat)))
+        names = [tirx.Var(f"measured{len(self._measured) + i}", "int64") for i in range(count)]
+        self._measured += names
+        self.builder.match_cast(shape, relax.ShapeType(names))
+        return list(names)
+
+    def wrapped(self, dim: Dim, extent: Dim) -> Dim:
+        """A position that counts from the end where it is negative."""
+        if isinstance(dim, int):
+            return dim + extent if dim < 0 else dim
+        if self.may_be_negative(dim):
+            return tirx.if_then_else(dim < 0, dim + extent, dim)
+        return dim
+
+    def may_be_negative(self, dim: Dim) -> bool:
+        """Whether a symbolic dimension is a number measured at run time, not an extent."""
+        return any(dim.same_as(m) for m in self._measured) if not isinstance(dim, int) else False
 
     # ---- facts about tensors
 
@@ -130,6 +162,16 @@ class Emitter:
                 node, f"needs fixed dimensions, has {dims}", hint="give them: --input NAME=1,…"
             )
         return [int(d) for d in dims]
+
+    def empty(self, expr: relax.Expr) -> Known | None:
+        """The value of a tensor that certainly has no elements; None for any other."""
+        shape = getattr(expr.ty, "shape", None)
+        dims = list(shape.values) if isinstance(shape, relax.ShapeExpr) else []
+        sizes = [static_int(d) for d in dims]
+        if 0 not in sizes or None in sizes:
+            return None
+        dtype = str(expr.ty.dtype)
+        return Known(np.empty([int(s or 0) for s in sizes], np.dtype(dtype)), dtype)
 
     def rank(self, expr: relax.Expr) -> int:
         return int(self.normal(expr).ty.ndim)
@@ -154,8 +196,10 @@ class Emitter:
 
     def tensor(self, value: Known) -> relax.Expr:
         """A compile-time value as a Relax tensor."""
+        if not value.array.size:  # TVM stores no constant without elements
+            return self.emit(relax.op.zeros(relax.ShapeExpr(value.array.shape), value.dtype))
         if not value.symbolic:
-            return relax.const(np.ascontiguousarray(value.array), value.dtype)
+            return relax.const(np.array(value.array, order="C"), value.dtype)
         flat = list(value.array.reshape(-1))
         shape = value.array.shape
 

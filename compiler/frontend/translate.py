@@ -13,11 +13,10 @@ from tvm import relax, tirx
 from tvm.ir import IRModule
 
 from dlcc.compiler.errors import BadNode, DlccError, ModelError, UnsupportedOps
-from dlcc.compiler.frontend.emitter import Emitter, Known, Value, known
-from dlcc.compiler.frontend.graph import Graph, Input, Node, TensorRef
+from dlcc.compiler.frontend.emitter import Emitter, Known, Value, known, static_int
+from dlcc.compiler.frontend.graph import ALL_OUTPUTS, Graph, Input, Node, TensorRef
 from dlcc.compiler.frontend.ops import TF_OPS
 from dlcc.compiler.frontend.ops.table import Row
-from dlcc.compiler.frontend.select import ALL_OUTPUTS
 
 log = logging.getLogger("dlcc")
 
@@ -26,13 +25,22 @@ MAX_FOLDED_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """Name as the user knows it, dtype, and shape (int, or the name of a symbolic dimension)."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
-    """A translated graph: `main` takes `inputs` and returns a tuple of `outputs`, named here."""
+    """A translated graph: `main` takes `inputs` and returns a tuple of `outputs`."""
 
     name: str
     module: IRModule
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
 
 
 def translate(graph: Graph) -> Model:
@@ -43,16 +51,39 @@ def translate(graph: Graph) -> Model:
     builder = relax.BlockBuilder()
     g = Emitter(graph, builder)
     params = [_parameter(i) for i in graph.inputs]
-    g.values.update({i.ref: p for i, p in zip(graph.inputs, params, strict=True)})
+    for entry, param in zip(graph.inputs, params, strict=True):
+        g.values[entry.ref] = g.empty(param) or param
     with builder.function("main", params, attrs={"num_input": len(params)}):
-        with builder.dataflow():
-            for node in graph.nodes:
-                _convert(g, node)
-            names, tensors = _outputs(g)
-            results = [builder.emit_output(t) for t in tensors]
+        for node in graph.nodes:
+            _convert(g, node)
+        names, tensors = _outputs(g)
+        results = [builder.emit(t) for t in tensors]
         builder.emit_func_output(relax.Tuple(results))
-    inputs = tuple(i.name for i in graph.inputs)
-    return Model(graph.name, builder.finalize(), inputs, tuple(names))
+    inputs = tuple(_spec(i.name, p) for i, p in zip(graph.inputs, params, strict=True))
+    outputs = tuple(_spec(n, r) for n, r in zip(names, results, strict=True))
+    return Model(graph.name, _in_dataflow(builder.finalize()), inputs, outputs)
+
+
+def _in_dataflow(mod: IRModule) -> IRModule:
+    """The body of `main` as dataflow blocks, with the dimensions measured at run time between.
+
+    Before:  x = f(a); match_cast(x, (k,)); y = g(x)
+    After:   dataflow: x = f(a);  match_cast(x, (k,));  dataflow: y = g(x)
+    """
+    main = mod["main"]
+    blocks: list[relax.BindingBlock] = []
+    run: list[relax.Binding] = []
+    for binding in (b for block in main.body.blocks for b in block.bindings):
+        if isinstance(binding, relax.MatchCast):
+            blocks += [relax.DataflowBlock(run), relax.BindingBlock([binding])]
+            run = []
+        else:
+            run.append(binding)
+    blocks.append(relax.DataflowBlock(run))
+    body = relax.SeqExpr(blocks, main.body.body)
+    whole = relax.Function(main.params, body, main.ret_ty, main.is_pure, main.attrs)
+    mod.update_func(mod.get_global_var("main"), whole)
+    return relax.transform.CanonicalizeBindings()(mod)
 
 
 def _parameter(entry: Input) -> relax.Var:
@@ -103,13 +134,14 @@ def _as_list(results: Any) -> Sequence[Any]:
 
 
 def _bound(g: Emitter, node: Node, result: Any) -> Value:
+    """The result bound to a variable; a tensor without elements is known, whatever made it."""
     if isinstance(result, Known):
         return result
     if isinstance(result, np.ndarray | np.generic):
         return known(result)
-    if isinstance(result, relax.Var):
-        return result
-    return g.emit(result, identifier(node.name))
+    if not isinstance(result, relax.Var):
+        result = g.emit(result, identifier(node.name))
+    return g.empty(result) or result
 
 
 def _folded(g: Emitter, node: Node, row: Row) -> list[Known] | None:
@@ -159,3 +191,13 @@ def _output_refs(g: Emitter, name: str, ref: TensorRef) -> list[tuple[str, Tenso
         return [(name, ref)]
     made = sorted(r for r in g.values if r.node == ref.node)
     return [(name if r.index == 0 else str(r), r) for r in made]
+
+
+def _spec(name: str, tensor: relax.Var) -> TensorSpec:
+    shape = tensor.ty.shape
+    if not isinstance(shape, relax.ShapeExpr):
+        dims: tuple[int | str, ...] = ("?",) * int(tensor.ty.ndim)
+    else:
+        ints = [static_int(d) for d in shape.values]
+        dims = tuple(str(d) if i is None else i for i, d in zip(ints, shape.values, strict=True))
+    return TensorSpec(name, str(tensor.ty.dtype), dims)

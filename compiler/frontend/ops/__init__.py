@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dlcc.compiler.frontend.ops.array import ARRAY
+from dlcc.compiler.frontend.ops.bits import BITS
 from dlcc.compiler.frontend.ops.conv import CONV
+from dlcc.compiler.frontend.ops.dynamic import DYNAMIC
 from dlcc.compiler.frontend.ops.gather import GATHER
 from dlcc.compiler.frontend.ops.image import IMAGE
 from dlcc.compiler.frontend.ops.linalg import LINALG
@@ -13,10 +15,13 @@ from dlcc.compiler.frontend.ops.nn import NN
 from dlcc.compiler.frontend.ops.pad import PAD
 from dlcc.compiler.frontend.ops.pool import POOL
 from dlcc.compiler.frontend.ops.reduce import REDUCE
+from dlcc.compiler.frontend.ops.segment import SEGMENT
 from dlcc.compiler.frontend.ops.shape import SHAPE
 from dlcc.compiler.frontend.ops.slice import SLICE
 from dlcc.compiler.frontend.ops.source import SOURCE
 from dlcc.compiler.frontend.ops.space import SPACE
+from dlcc.compiler.frontend.ops.sparse import SPARSE
+from dlcc.compiler.frontend.ops.special import SPECIAL
 
 TF_OPS = (
     SOURCE
@@ -27,6 +32,8 @@ TF_OPS = (
     | PAD
     | SPACE
     | MATH
+    | BITS
+    | SPECIAL
     | LOGIC
     | REDUCE
     | LINALG
@@ -34,4 +41,7 @@ TF_OPS = (
     | POOL
     | NN
     | IMAGE
+    | SPARSE
+    | SEGMENT
+    | DYNAMIC
 )

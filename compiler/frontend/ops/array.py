@@ -121,7 +121,7 @@ def _fold_tile(node: Node, x: np.ndarray, times: np.ndarray) -> Any:
 def tile(g: Emitter, node: Node) -> relax.Expr:
     """Repeat along each axis; the multiples may be symbolic."""
     x = g.arg(node, 0)
-    times = g.dims(node, 1, "the multiples")
+    times = g.dims(node, 1)
     dims = g.shape(x)
     if all(isinstance(t, int) for t in times):
         return R.tile(x, times) if any(t != 1 for t in times) else x

@@ -96,7 +96,7 @@ def tensor_scatter(g: Emitter, node: Node) -> relax.Expr:
 def scatter_nd(g: Emitter, node: Node) -> relax.Expr:
     """Updates summed into zeros."""
     indices, updates = g.arg(node, 0), g.arg(node, 1)
-    dims = g.dims(node, 2, "the shape")
+    dims = g.dims(node, 2)
     dtype = g.dtype(updates)
     zeros = relax.op.full(relax.ShapeExpr(dims), g.const(0, dtype), dtype)
     return relax.op.scatter_nd(zeros, indices, updates, "add")

@@ -178,7 +178,7 @@ def _hsv(g: Emitter, x: relax.Expr, f: Callable[[Any, Any, Any], Any], name: str
 
     def compute(t: te.Tensor) -> te.Tensor:
         def element(*i: Any) -> Any:
-            parts = f(*(t[(*i[:-1], k)] for k in range(3)))
+            parts = f(*(t(*i[:-1], k) for k in range(3)))
             rest = tirx.Select(i[-1] == 1, parts[1], parts[2])
             return tirx.Cast(dtype, tirx.Select(i[-1] == 0, parts[0], rest))
 
@@ -238,7 +238,7 @@ def adjust_hsv(g: Emitter, node: Node) -> relax.Expr:
 
     def compute(t: te.Tensor, d: te.Tensor) -> te.Tensor:
         def element(*i: Any) -> Any:
-            v = t[i]
+            v = t(*i)
             if turn:
                 moved = v + d()
                 moved = moved - tirx.floor(moved)

@@ -10,6 +10,7 @@ from tvm import relax
 
 from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
+from dlcc.compiler.frontend.ops.math import operands
 from dlcc.compiler.frontend.ops.table import OpTable
 
 LOGIC = OpTable()
@@ -31,7 +32,7 @@ _TWO: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
 
 def _two(name: str, call: Callable[..., Any], fold: Callable[..., Any]) -> None:
     def convert(g: Emitter, node: Node) -> relax.Expr:
-        return call(g.arg(node, 0), g.arg(node, 1))
+        return call(*operands(g, node))
 
     convert.__name__ = name.lower()
     LOGIC.op(name, fold=lambda node, x, y: np.asarray(fold(x, y)))(convert)

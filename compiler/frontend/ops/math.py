@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from tvm import relax, te, tirx, topi
 
-from dlcc.compiler.frontend.emitter import Emitter, Known
+from dlcc.compiler.frontend.emitter import Dim, Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.ops.table import Fold, OpTable
 
@@ -22,7 +22,7 @@ def pointwise(g: Emitter, x: relax.Expr, f: Callable[[Any], Any], name: str) -> 
     """Emit a kernel that applies `f` to each element."""
 
     def compute(t: te.Tensor) -> te.Tensor:
-        return te.compute(t.shape, lambda *i: f(t[i]), name=name, tag=topi.tag.ELEMWISE)
+        return te.compute(t.shape, lambda *i: f(t(*i)), name=name, tag=topi.tag.ELEMWISE)
 
     return g.te(compute, x, name=name)
 
@@ -34,18 +34,41 @@ def binary_kernel(
     x, y = broadcast(g, x, y)
 
     def compute(a: te.Tensor, b: te.Tensor) -> te.Tensor:
-        return te.compute(a.shape, lambda *i: f(a[i], b[i]), name=name, tag=topi.tag.ELEMWISE)
+        return te.compute(a.shape, lambda *i: f(a(*i), b(*i)), name=name, tag=topi.tag.ELEMWISE)
 
     return g.te(compute, x, y, name=name)
 
 
 def broadcast(g: Emitter, x: relax.Expr, y: relax.Expr) -> tuple[relax.Expr, relax.Expr]:
-    """Both tensors in the shape that they broadcast to."""
+    """Both tensors in the shape that they broadcast to; symbolic dimensions that differ are
+    taken for equal at run time, since a graph that is valid leaves no other choice."""
     a, b = g.shape(x), g.shape(y)
     rank = max(len(a), len(b))
     a, b = [1] * (rank - len(a)) + a, [1] * (rank - len(b)) + b
-    dims = relax.ShapeExpr([q if isinstance(p, int) and p == 1 else p for p, q in zip(a, b)])
-    return R.broadcast_to(x, dims), R.broadcast_to(y, dims)
+    dims = relax.ShapeExpr([_wider(p, q) for p, q in zip(a, b, strict=True)])
+    return g.emit(R.broadcast_to(x, dims)), g.emit(R.broadcast_to(y, dims))
+
+
+def _wider(p: Dim, q: Dim) -> Dim:
+    if isinstance(p, int):
+        return q if p == 1 else p
+    return q if isinstance(q, int) and q != 1 else p
+
+
+def operands(g: Emitter, node: Node) -> tuple[relax.Expr, relax.Expr]:
+    """The two inputs of a node; broadcast already where Relax cannot tell the result's shape."""
+    x, y = g.args(node)
+    a, b = g.shape(x), g.shape(y)
+    pairs = zip(reversed(a), reversed(b), strict=False)
+    if all((isinstance(p, int) and isinstance(q, int)) or _same(p, q) for p, q in pairs):
+        return x, y
+    return broadcast(g, x, y)
+
+
+def _same(p: Dim, q: Dim) -> bool:
+    if isinstance(p, int) or isinstance(q, int):
+        return 1 in (p, q) if isinstance(p, int) or isinstance(q, int) else False
+    return bool(p.same_as(q))
 
 
 # ---------------------------------------------------------------- unary
@@ -86,10 +109,8 @@ _UNARY: tuple[tuple[tuple[str, ...], Call, Callable[..., Any] | None], ...] = (
     (("Asinh",), R.asinh, np.arcsinh),
     (("Acosh",), R.acosh, np.arccosh),
     (("Atanh",), R.atanh, np.arctanh),
-    (("Erf",), R.erf, None),
     (("Sigmoid",), R.sigmoid, lambda x: 1 / (1 + np.exp(-x))),
     (("Square",), lambda x: R.multiply(x, x), np.square),
-    (("Invert",), R.bitwise_not, np.invert),
 )
 for _row in _UNARY:
     _unary(*_row)
@@ -127,45 +148,6 @@ def round_(g: Emitter, node: Node) -> relax.Expr:
     return pointwise(g, x, tirx.nearbyint, "round_half_even")
 
 
-@MATH.op("Expm1", fold=_numpy(np.expm1))
-def expm1(g: Emitter, node: Node) -> relax.Expr:
-    """exp(x) - 1, as tanh(x/2) * (exp(x) + 1), which keeps its digits near 0.
-
-    Source: tanh(x/2) = (exp(x) - 1) / (exp(x) + 1).
-    """
-    x = g.arg(node, 0)
-    half = g.const(0.5, g.dtype(x))
-
-    def f(v: Any) -> Any:
-        small = tirx.tanh(v * half.data.numpy().item()) * (tirx.exp(v) + 1)
-        return tirx.Select(tirx.abs(v) < tirx.const(0.5, v.ty.dtype), small, tirx.exp(v) - 1)
-
-    return pointwise(g, x, f, "expm1")
-
-
-@MATH.op("Log1p", fold=_numpy(np.log1p))
-def log1p(g: Emitter, node: Node) -> relax.Expr:
-    """log(1 + x), corrected by x / ((1 + x) - 1), which keeps its digits near 0.
-
-    Source: Goldberg, "What Every Computer Scientist Should Know About Floating-Point
-    Arithmetic", 1991, theorem 4.
-    """
-
-    def f(v: Any) -> Any:
-        u = v + tirx.const(1, v.ty.dtype)
-        d = u - tirx.const(1, v.ty.dtype)
-        lost = tirx.any(d == tirx.const(0, v.ty.dtype), tirx.isinf(u))
-        return tirx.Select(tirx.isinf(u), tirx.log(u), tirx.Select(lost, v, tirx.log(u) * v / d))
-
-    return pointwise(g, g.arg(node, 0), f, "log1p")
-
-
-@MATH.op("Erfc")
-def erfc(g: Emitter, node: Node) -> relax.Expr:
-    x = g.arg(node, 0)
-    return R.subtract(g.const(1, g.dtype(x)), R.erf(x))
-
-
 # ---------------------------------------------------------------- binary
 
 
@@ -173,7 +155,7 @@ def _binary(
     names: tuple[str, ...], call: Call, fold: Callable[..., Any] | None, symbolic: bool
 ) -> None:
     def convert(g: Emitter, node: Node) -> relax.Expr:
-        return call(g.arg(node, 0), g.arg(node, 1))
+        return call(*operands(g, node))
 
     def numpy_fold(node: Node, x: np.ndarray, y: np.ndarray) -> Any:
         assert fold is not None
@@ -190,9 +172,6 @@ _BINARY: tuple[tuple[tuple[str, ...], Call, Callable[..., Any] | None, bool], ..
     (("Mul",), R.multiply, np.multiply, True),
     (("Maximum",), R.maximum, np.maximum, False),
     (("Minimum",), R.minimum, np.minimum, False),
-    (("BitwiseAnd",), R.bitwise_and, np.bitwise_and, False),
-    (("BitwiseOr",), R.bitwise_or, np.bitwise_or, False),
-    (("BitwiseXor",), R.bitwise_xor, np.bitwise_xor, False),
     (("Atan2",), R.atan2, np.arctan2, False),
 )
 for _row2 in _BINARY:
@@ -264,12 +243,28 @@ def floor_mod(g: Emitter, node: Node) -> relax.Expr:
         return binary_kernel(g, x, y, _safe(tirx.floormod), "floor_mod")
 
     def f(a: Any, b: Any) -> Any:
-        rest = tirx.fmod(a, b)
+        rest = _fmod(a, b)
         zero = tirx.const(0, a.ty.dtype)
-        other = tirx.all(rest != zero, (b < zero) != (rest < zero))
+        other = tirx.Select(b < zero, rest > zero, rest < zero)
         return tirx.Select(other, rest + b, rest)
 
     return _in_float(g, x, y, f, "floor_mod")
+
+
+def _fmod(a: Any, b: Any) -> Any:
+    """The remainder with the dividend's sign: a - trunc(a / b) * b, rounded once.
+
+    The quotient may be one off where a / b is rounded to an integer, which is set right.
+    """
+    zero = tirx.const(0, a.ty.dtype)
+    rest = tirx.op.fma(-tirx.trunc(a / b), b, a)
+    size = tirx.abs(b)
+    up, down = tirx.Select(a >= zero, size, -size), tirx.Select(a >= zero, -size, size)
+    wrong_sign = tirx.Select(a >= zero, rest < zero, rest > zero)
+    rest = tirx.Select(wrong_sign, rest + up, rest)
+    rest = tirx.Select(tirx.abs(rest) >= size, rest + down, rest)
+    # a finite number fits into infinity no times
+    return tirx.Select(tirx.all(tirx.isinf(b), tirx.Not(tirx.isinf(a))), a, rest)
 
 
 def _in_float(
@@ -289,7 +284,7 @@ def truncate_mod(g: Emitter, node: Node) -> relax.Expr:
     x, y = g.args(node)
     if is_integer(g.dtype(x)):
         return binary_kernel(g, x, y, _safe(tirx.truncmod), "truncate_mod")
-    return _in_float(g, x, y, tirx.fmod, "truncate_mod")
+    return _in_float(g, x, y, _fmod, "truncate_mod")
 
 
 @MATH.op("DivNoNan", "MulNoNan", "Xdivy", "Xlogy", "Xlog1py")
@@ -349,93 +344,7 @@ def add_n(g: Emitter, node: Node) -> relax.Expr:
     return total
 
 
-@MATH.op("LeftShift")
-def left_shift(g: Emitter, node: Node) -> relax.Expr:
-    return binary_kernel(g, g.arg(node, 0), g.arg(node, 1), _shift(tirx.shift_left), "left_shift")
-
-
-@MATH.op("RightShift")
-def right_shift(g: Emitter, node: Node) -> relax.Expr:
-    return binary_kernel(g, g.arg(node, 0), g.arg(node, 1), _shift(tirx.shift_right), "right_shift")
-
-
-def _shift(f: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """Counts are clamped to 0 .. bits-1, as TensorFlow's kernels do (undefined in C)."""
-
-    def shift(a: Any, b: Any) -> Any:
-        bits = np.dtype(str(a.ty.dtype)).itemsize * 8
-        count = tirx.max(tirx.min(b, tirx.const(bits - 1, b.ty.dtype)), tirx.const(0, b.ty.dtype))
-        return f(a, count)
-
-    return shift
-
-
 @MATH.op("ClipByValue")
 def clip_by_value(g: Emitter, node: Node) -> relax.Expr:
     x, low, high = g.args(node)
     return R.minimum(R.maximum(x, low), high)
-
-
-# ---------------------------------------------------------------- casts
-
-
-def _fold_cast(node: Node, x: np.ndarray) -> Any:
-    if x.dtype != object:
-        return None if x.dtype.kind == "f" and not np.all(np.isfinite(x)) else _cast(node, x)
-    return Known(x, node.attr("DstT")) if is_integer(node.attr("DstT")) else None
-
-
-def _cast(node: Node, x: np.ndarray) -> np.ndarray:
-    return x.astype(np.dtype(node.attr("DstT")))
-
-
-@MATH.op("Cast", fold=_fold_cast, symbolic=True)
-def cast(g: Emitter, node: Node) -> relax.Expr:
-    x, dtype = g.arg(node, 0), node.attr("DstT")
-    if dtype == "bool":
-        return R.not_equal(x, g.const(0, g.dtype(x)))
-    return R.astype(x, dtype)
-
-
-@MATH.op("Bitcast")
-def bitcast(g: Emitter, node: Node) -> relax.Expr:
-    """The same bits in another dtype; a change of width adds or takes the last dimension."""
-    x, dtype = g.arg(node, 0), node.attr("type")
-    old, new = np.dtype(g.dtype(x)).itemsize, np.dtype(dtype).itemsize
-    if old == new:
-        return pointwise(g, x, lambda v: tirx.reinterpret(dtype, v), "bitcast")
-    return _narrowed(g, x, dtype, old // new) if old > new else _widened(g, x, dtype, new // old)
-
-
-def _narrowed(g: Emitter, x: relax.Expr, dtype: str, parts: int) -> relax.Expr:
-    """One element becomes `parts`, least significant first."""
-    bits = np.dtype(dtype).itemsize * 8
-    word, piece = f"uint{bits * parts}", f"uint{bits}"
-
-    def compute(t: te.Tensor) -> te.Tensor:
-        def element(*i: Any) -> Any:
-            whole = tirx.reinterpret(word, t[i[:-1]])
-            part = tirx.Cast(piece, whole >> tirx.Cast(word, i[-1] * bits))
-            return tirx.reinterpret(dtype, part)
-
-        return te.compute((*t.shape, parts), element, name="bitcast")
-
-    return g.te(compute, x, name="bitcast")
-
-
-def _widened(g: Emitter, x: relax.Expr, dtype: str, parts: int) -> relax.Expr:
-    """The last dimension, of size `parts`, becomes one element."""
-    bits = np.dtype(g.dtype(x)).itemsize * 8
-    word, piece = f"uint{bits * parts}", f"uint{bits}"
-
-    def compute(t: te.Tensor) -> te.Tensor:
-        def element(*i: Any) -> Any:
-            whole: Any = tirx.const(0, word)
-            for k in range(parts):
-                part = tirx.Cast(word, tirx.reinterpret(piece, t[(*i, k)]))
-                whole = whole | (part << tirx.const(k * bits, word))
-            return tirx.reinterpret(dtype, whole)
-
-        return te.compute(t.shape[:-1], element, name="bitcast")
-
-    return g.te(compute, x, name="bitcast")

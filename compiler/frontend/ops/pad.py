@@ -21,7 +21,7 @@ def _fold_pad(node: Node, x: np.ndarray, widths: np.ndarray, *value: np.ndarray)
 @PAD.op("Pad", "PadV2", fold=_fold_pad)
 def pad(g: Emitter, node: Node) -> relax.Expr:
     x = g.arg(node, 0)
-    flat = g.dims(node, 1, "the padding")
+    flat = g.dims(node, 1)
     value = g.static(node, 2, "the value").item() if len(node.inputs) > 2 else 0
     if g.dtype(x) == "bool":
         wide = pad_by(g, relax.op.astype(x, "int8"), flat[::2], flat[1::2], int(value))

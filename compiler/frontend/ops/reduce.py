@@ -152,10 +152,7 @@ def _shifted(g: Emitter, x: relax.Expr, axis: int, neutral: int) -> relax.Expr:
 def top_k(g: Emitter, node: Node) -> Sequence[relax.Expr]:
     """The k largest along the last axis, the lower index first among equals."""
     x = g.arg(node, 0)
-    if node.op == "TopKV2":
-        k = int(g.static(node, 1, "k").item())
-    else:
-        k = int(node.attr("k", 0))
+    k = int(g.static(node, 1, "k").item()) if node.op == "TopKV2" else int(node.attr("k", 0))
     pair = g.emit(R.topk(x, k, -1, "both", True, node.attr("index_type", "int32")))
     return [g.emit(relax.TupleGetItem(pair, i)) for i in range(2)]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from tvm import relax, tirx
+from tvm import relax, te, tirx, topi
 
 from dlcc.compiler.errors import BadNode
 from dlcc.compiler.frontend.emitter import Dim, Emitter, Known, known
@@ -63,7 +63,26 @@ def _fold_reshape(node: Node, x: np.ndarray, dims: np.ndarray) -> Any:
 @SHAPE.op("Reshape", fold=_fold_reshape, symbolic=True)
 def reshape(g: Emitter, node: Node) -> relax.Expr:
     x = g.arg(node, 0)
-    return g.reshape(x, resolve(g.shape(x), g.dims(node, 1, "the new shape")))
+    new = g.dims(node, 1)
+    if any(g.may_be_negative(d) for d in new):
+        return _reshape_by(g, x, new)
+    return g.reshape(x, resolve(g.shape(x), new))
+
+
+def _reshape_by(g: Emitter, x: relax.Expr, new: Sequence[Dim]) -> relax.Expr:
+    """A reshape to numbers that are known at run time only, among which may be a -1.
+
+    The -1 is what divides the size by the product of all numbers into -1.
+    """
+    size, product = _product(g.shape(x)), _product(new)
+    rest = tirx.floordiv(_expr(size), tirx.max(-_expr(product), _expr(1)))
+    dims = [tirx.if_then_else(d < 0, rest, d) if g.may_be_negative(d) else d for d in new]
+    wide = relax.op.broadcast_to(x, relax.ShapeExpr(g.shape(x)))
+
+    def compute(t: te.Tensor, *given: Any) -> te.Tensor:
+        return topi.reshape(t, list(given))
+
+    return g.te(compute, g.emit(wide), *[_expr(d) for d in dims], name="reshape")
 
 
 def resolve(old: Sequence[Dim], new: Sequence[Dim]) -> list[Dim]:
@@ -149,7 +168,7 @@ def _fold_fill(node: Node, dims: np.ndarray, value: np.ndarray) -> Any:
 
 @SHAPE.op("Fill", fold=_fold_fill, symbolic=True)
 def fill(g: Emitter, node: Node) -> relax.Expr:
-    dims = g.dims(node, 0, "the shape")
+    dims = g.dims(node, 0)
     value = g.arg(node, 1)
     return relax.op.full(relax.ShapeExpr(dims), value, g.dtype(value))
 
@@ -160,7 +179,7 @@ def _fold_broadcast_to(node: Node, x: np.ndarray, dims: np.ndarray) -> Any:
 
 @SHAPE.op("BroadcastTo", fold=_fold_broadcast_to, symbolic=True)
 def broadcast_to(g: Emitter, node: Node) -> relax.Expr:
-    return relax.op.broadcast_to(g.arg(node, 0), relax.ShapeExpr(g.dims(node, 1, "the shape")))
+    return relax.op.broadcast_to(g.arg(node, 0), relax.ShapeExpr(g.dims(node, 1)))
 
 
 def _fold_broadcast_args(node: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -192,7 +211,7 @@ def _fold_range(node: Node, start: np.ndarray, limit: np.ndarray, delta: np.ndar
 @SHAPE.op("Range", fold=_fold_range)
 def range_(g: Emitter, node: Node) -> relax.Expr:
     """A range whose length is symbolic: of integers, with the step known."""
-    start, limit, delta = (g.dims(node, i, w) for i, w in enumerate(("start", "limit", "step")))
+    start, limit, delta = (g.dims(node, i) for i in range(3))
     step = delta[0]
     if not isinstance(step, int) or step == 0:
         raise BadNode(node, f"step {step} is not a known number other than 0")

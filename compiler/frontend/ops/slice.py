@@ -80,9 +80,7 @@ def _fold_strided_slice(
 def strided_slice(g: Emitter, node: Node) -> relax.Expr:
     x = g.arg(node, 0)
     masks = Masks.of(node)
-    begin, end, strides = (
-        g.dims(node, i, what) for i, what in ((1, "begin"), (2, "end"), (3, "the strides"))
-    )
+    begin, end, strides = (g.dims(node, i) for i in (1, 2, 3))
     if any(not isinstance(s, int) or s == 0 for s in strides):
         raise BadNode(node, f"strides {strides} are not known numbers other than 0")
     index = _dense(numpy_index(masks, begin, end, strides), g.rank(x))
@@ -92,7 +90,7 @@ def strided_slice(g: Emitter, node: Node) -> relax.Expr:
 def _dense(index: Sequence[Any], rank: int) -> list[Any]:
     """The index with its ellipsis, or the missing tail, spelled out."""
     used = sum(1 for i in index if i is not None and i is not Ellipsis)
-    fill = [slice(None)] * (rank - used)
+    fill = [slice(None, None, 1)] * (rank - used)
     if Ellipsis in [i for i in index if i is None or i is Ellipsis]:
         at = next(k for k, i in enumerate(index) if i is Ellipsis)
         return [*index[:at], *fill, *index[at + 1 :]]
@@ -110,7 +108,7 @@ def _sliced(g: Emitter, node: Node, x: relax.Expr, index: Sequence[Any]) -> rela
             result.append(1)
             continue
         extent = dims[len(starts)]
-        start, step, size = _bounds(node, entry, extent)
+        start, step, size = _bounds(g, node, entry, extent)
         starts.append(start)
         steps.append(step)
         sizes.append(size)
@@ -136,12 +134,10 @@ def _same(a: Dim, b: Dim) -> bool:
     return not isinstance(a, int) and not isinstance(b, int) and bool(a.same_as(b))
 
 
-def _bounds(node: Node, entry: Any, extent: Dim) -> tuple[Dim, int, Dim]:
+def _bounds(g: Emitter, node: Node, entry: Any, extent: Dim) -> tuple[Dim, int, Dim]:
     """Start, step and size of one axis."""
     if not isinstance(entry, slice):
-        start = entry
-        if isinstance(entry, int) and entry < 0:
-            start = extent + entry
+        start = g.wrapped(entry, extent)
         if isinstance(start, int) and isinstance(extent, int) and not 0 <= start < extent:
             raise BadNode(node, f"index {entry} is outside an axis of size {extent}")
         return start, 1, 1
@@ -150,30 +146,34 @@ def _bounds(node: Node, entry: Any, extent: Dim) -> tuple[Dim, int, Dim]:
     if isinstance(extent, int) and all(v is None or isinstance(v, int) for v in values):
         cut = range(extent)[entry]
         return (cut.start if len(cut) else 0), step, len(cut)
-    return _symbolic_bounds(node, entry, extent, step)
+    return _symbolic_bounds(g, entry, extent, step)
 
 
-def _symbolic_bounds(node: Node, entry: slice, extent: Dim, step: int) -> tuple[Dim, int, Dim]:
-    """Bounds of an axis whose size, start or end is symbolic: clamped as TensorFlow clamps."""
-    if step < 0:
-        if entry.start is None and entry.stop is None:
-            return extent - 1, step, tirx.ceildiv(extent, -step)
-        raise BadNode(node, "a negative stride with bounds needs fixed dimensions")
+def _symbolic_bounds(g: Emitter, entry: slice, extent: Dim, step: int) -> tuple[Dim, int, Dim]:
+    """Bounds of an axis whose size, start or end is symbolic: clamped as TensorFlow clamps.
 
-    def clamped(value: Any, default: Dim) -> Any:
+    Source: tensorflow/core/util/strided_slice_op.cc, the lambda `canonical`.
+    """
+    low, high = (0, extent) if step > 0 else (-1, extent - 1)
+
+    def canonical(value: Any, default: Dim) -> Dim:
         if value is None:
             return default
-        if isinstance(value, int) and value >= 0 and isinstance(default, int) and value <= default:
-            return value
-        at = extent + value if isinstance(value, int) and value < 0 else value
-        return tirx.max(tirx.min(_expr(at), _expr(extent)), _expr(0))
+        if isinstance(value, int) and value == 0 and step > 0:
+            return 0
+        if _same(value, extent) and step > 0:
+            return extent
+        at = _expr(g.wrapped(value, extent))
+        return tirx.max(tirx.min(at, _expr(high)), _expr(low))
 
-    start = 0 if entry.start is None or entry.start == 0 else clamped(entry.start, 0)
-    stop = clamped(entry.stop, extent)
-    if _zero(start):
-        return 0, step, stop if step == 1 else tirx.ceildiv(_expr(stop), step)
-    size = tirx.max(tirx.ceildiv(_expr(stop) - _expr(start), step), _expr(0))
-    return start, step, size
+    start = canonical(entry.start, low if step > 0 else high)
+    stop = canonical(entry.stop, high if step > 0 else low)
+    if _zero(start) and step == 1:
+        return 0, 1, stop
+    span = (_expr(stop) - _expr(start)) if step > 0 else (_expr(start) - _expr(stop))
+    size = tirx.ceildiv(span, abs(step)) if abs(step) > 1 else span
+    certain = _zero(start) or (entry.start is None and entry.stop is None)
+    return start, step, size if certain else tirx.max(size, _expr(0))
 
 
 def _expr(value: Any) -> Any:
@@ -215,21 +215,25 @@ def _fold_slice(node: Node, x: np.ndarray, begin: np.ndarray, size: np.ndarray) 
 def slice_(g: Emitter, node: Node) -> relax.Expr:
     """`size` elements from `begin`; -1 is all that are left."""
     x = g.arg(node, 0)
-    sizes = g.dims(node, 2, "the sizes")
+    sizes = g.dims(node, 2)
     dims = g.shape(x)
     begin = g.value(node, 1)
     if not hasattr(begin, "array"):
         return _slice_at(g, node, x, sizes)
-    starts = g.dims(node, 1, "begin")
-    full = [
-        d - b if isinstance(n, int) and n == -1 else n
-        for d, b, n in zip(dims, starts, sizes, strict=True)
-    ]
+    starts = g.dims(node, 1)
+    full = [_left(g, d, b, n) for d, b, n in zip(dims, starts, sizes, strict=True)]
     for axis, (b, n, d) in enumerate(zip(starts, full, dims, strict=True)):
         outside = all(isinstance(v, int) for v in (b, n, d)) and not 0 <= b <= b + n <= d
         if outside:
             raise BadNode(node, f"takes {n} from {b} of axis {axis}, which has {d}")
     return _cut(g, x, starts, [1] * len(starts), full)
+
+
+def _left(g: Emitter, extent: Dim, begin: Dim, size: Dim) -> Dim:
+    """A size, or what is left of the axis where it is -1."""
+    if isinstance(size, int):
+        return extent - begin if size == -1 else size
+    return tirx.if_then_else(size < 0, extent - begin, size) if g.may_be_negative(size) else size
 
 
 def _slice_at(g: Emitter, node: Node, x: relax.Expr, sizes: Sequence[Dim]) -> relax.Expr:
