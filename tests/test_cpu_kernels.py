@@ -202,8 +202,12 @@ def _avg_pool(x):
 
 
 def _nchw(x):
-    w = relax.const(random(16, 8, 3, 3, seed=1))
-    return nn.relu(nn.conv2d(x, w, padding=1, data_layout="NCHW", kernel_layout="OIHW"))
+    bb = relax.BlockBuilder.current()
+    y = bb.emit(nn.conv2d(x, relax.const(random(16, 8, 3, 3, seed=1)), padding=1))
+    y = bb.emit(nn.relu(R.add(y, relax.const(random(1, 16, 1, 1)))))
+    z = bb.emit(nn.conv2d(y, relax.const(random(16, 4, 3, 3, seed=2)), padding=1, groups=4))
+    y = bb.emit(nn.avg_pool2d(R.add(z, y), (3, 3), (2, 2), (1, 1), count_include_pad=True))
+    return nn.conv2d(y, relax.const(random(7, 16, 1, 1, seed=2)), strides=2)
 
 
 def _sqrt_of_variance(x):
@@ -247,6 +251,12 @@ def test_matches_unscheduled_kernel(fn, shape, tmp_path: Path) -> None:
     x = random(*shape)
     mod = module(fn, shape)
     np.testing.assert_allclose(run(mod, [x], tmp_path), unscheduled(mod, [x]), rtol=2e-5, atol=2e-5)
+
+
+def test_nchw_is_transposed_only_at_the_ends() -> None:
+    target = tvm.target.Target(dict(HOST.tvm))
+    mod = legalize(module(_nchw, (1, 8, 13, 13)), HOST, target)
+    assert len([v for v in mod.get_global_vars() if "transpose" in v.name_hint]) == 2
 
 
 @pytest.mark.parametrize("dtype", ["int32", "int8", "float16", "uint8", "int64"])

@@ -11,6 +11,7 @@ import tvm_ffi
 from tvm import relax
 from tvm.ir import IRModule
 
+from dlcc.targets.cpu.outline import outline_branches
 from dlcc.targets.cpu.vector_math import vector_math
 
 # Dataflow to VM: order and content of TVM's own CPU pipeline behind legalization, so that memory
@@ -33,7 +34,7 @@ LOWER: tuple[tvm.transform.Pass, ...] = (
 def lower(mod: IRModule, target: tvm.target.Target) -> IRModule:
     """Relax of calls to kernels -> Relax of VM instructions with memory planned statically."""
     with target:
-        return tvm.transform.Sequential(list(LOWER))(mod)
+        return tvm.transform.Sequential(list(LOWER))(outline_branches(mod))
 
 
 def compile_lowered(mod: IRModule, target: tvm.target.Target) -> relax.VMExecutable:

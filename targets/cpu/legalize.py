@@ -12,15 +12,15 @@ from tvm.ir import IRModule, Op
 from dlcc.targets.chips import Chip
 from dlcc.targets.cpu.conv2d import conv2d
 from dlcc.targets.cpu.fold import fold_layouts
+from dlcc.targets.cpu.layout import to_nhwc
 from dlcc.targets.cpu.matmul import matmul
 from dlcc.targets.cpu.tiles import Cpu
 
 Legalizer = Callable[[relax.BlockBuilder, relax.Call, Cpu], relax.Expr | None]
 
 # Operators for which TVM's own kernel is slow; one that declines leaves the call to TVM's.
-CONV2D = "relax.nn.conv2d"
 OURS: dict[str, Legalizer] = {
-    CONV2D: conv2d,
+    "relax.nn.conv2d": conv2d,
     "relax.matmul": matmul,
 }
 
@@ -38,19 +38,11 @@ def legalize(mod: IRModule, chip: Chip, target: tvm.target.Target) -> IRModule:
         # before legalization: sort, top-k and scans go to the runtime's own library
         relax.backend.DispatchSampling(),
         relax.backend.DispatchSortScan(),
+        relax.transform.DeadCodeElimination(["main"]),  # transpositions and constants left over
         relax.transform.LegalizeOps(table),
     ]
     with target:
         return tvm.transform.Sequential(passes)(mod)
-
-
-def to_nhwc(mod: IRModule) -> IRModule:
-    """Give convolutions the layout that vectors of channels want.
-
-    Before:  y = nn.conv2d(x, w)  # NCHW, OIHW
-    After:   y = permute_dims(nn.conv2d(permute_dims(x), permute_dims(w)))  # NHWC, HWIO
-    """
-    return relax.transform.ConvertLayout({CONV2D: ["NHWC", "HWIO"]})(mod)
 
 
 def _first(legalizer: Legalizer, cpu: Cpu, bb: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
