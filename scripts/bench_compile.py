@@ -3,7 +3,7 @@
     .venv/bin/python scripts/bench_compile.py         # the best of three runs of each network
     .venv/bin/python scripts/bench_compile.py --json
 
-The parts are those that `compile -v` reports; what they leave of the whole is start-up, saving and
+The parts are those that `compile` reports; what they leave of the whole is start-up, saving and
 leaving. Exit code 1 when a network takes longer than its bar. Bars are for two cores of 2023.
 """
 
@@ -26,7 +26,7 @@ from rich.table import Table
 from zoo_check import folder_of
 
 BARS_S = {"mobilenet_v2": 10.0, "resnet50": 25.0}
-PART = re.compile(r"(?P<name>(pass )?[\w ]+): (?P<ms>\d+(\.\d+)?) ms")
+PART = re.compile(r"(?P<name>\w+) +(?P<seconds>\d+\.\d+) s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +45,15 @@ class Timing:
 
 
 def parts(said: str) -> dict[str, float]:
-    """Seconds by part, from what `compile -v` says: lines like `codegen: 1234 ms`; the single
-    passes are summed up."""
-    found: dict[str, float] = {}
-    for line in said.splitlines():
-        if match := PART.fullmatch(line.strip()):
-            name = "passes" if match[2] else match["name"]
-            found[name] = found.get(name, 0.0) + float(match["ms"]) / 1e3
-    return found
+    """Seconds by part, from what `compile` says: lines like `codegen  2.021 s`."""
+    matches = (PART.fullmatch(line.strip()) for line in said.splitlines())
+    return {match["name"]: float(match["seconds"]) for match in matches if match}
 
 
 def once(network: str, target: str, model: Path) -> Timing:
     """Compile in a fresh process, as a user would."""
     with tempfile.TemporaryDirectory() as folder:
-        command = ["compile", "-v", str(model), "-t", target, "-o", f"{folder}/model.dlc"]
+        command = ["compile", str(model), "-t", target, "-o", f"{folder}/model.dlc"]
         started = time.perf_counter()
         done = subprocess.run(
             command, env=environment(), capture_output=True, text=True, check=False
