@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+
 from dlcc.compiler.container.manifest import TensorSpec
 from dlcc.compiler.container.tensors import DTYPES
 from dlcc.compiler.errors import BadFeed, did_you_mean

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from dlcc.compiler.container.manifest import TargetRow
 from dlcc.compiler.errors import (
     DeviceError,

@@ -14,7 +14,7 @@ from dlcc.compiler.container.atomic import written_whole
 from dlcc.compiler.container.manifest import TensorSpec
 from dlcc.compiler.container.tensors import DTYPES
 from dlcc.compiler.errors import BadFeed, UsageError, did_you_mean
-from dlcc.compiler.feeds import plain_name
+from dlcc.compiler.feeds import check_feeds, plain_name
 
 Arrays = dict[str, np.ndarray]
 
@@ -53,6 +53,7 @@ def gather_feeds(
     if seed is not None:
         missing = {n: s for n, s in by_name.items() if n not in feeds}
         feeds |= {n: random_tensor(s, seed) for n, s in missing.items()}
+    check_feeds(specs, feeds)  # before a device is started, which takes its time
     return feeds
 
 

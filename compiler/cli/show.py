@@ -42,7 +42,7 @@ def _jsonable(value: object) -> object:
 
 
 def _record(value: Any) -> Iterator[str]:
-    """`name: value` lines, then a table for each field that holds rows. Empty fields are left out."""
+    """`name: value` lines, then a table for each field that holds rows; nothing of empty fields."""
     named = {f.name: getattr(value, f.name) for f in fields(value)}
     plain = {k: v for k, v in named.items() if not _is_empty(v) and not _holds_rows(v)}
     width = max((len(_title(k)) for k in plain), default=0)

@@ -22,7 +22,6 @@ class Talk(logging.Handler):
         self._live = False
         LOG.handlers = [h for h in LOG.handlers if not isinstance(h, Talk)]
         LOG.addHandler(self)
-        LOG.propagate = False
         LOG.setLevel(_LEVELS[self.verbosity])
 
     def emit(self, record: logging.LogRecord) -> None:
