@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -73,12 +74,21 @@ def stamped() -> dict[str, object]:
     return stamp if isinstance(stamp, dict) and PYTHON.exists() else {}
 
 
-def check_extras(extras: Sequence[str]) -> None:
-    """Refuse an extra that pyproject.toml does not have: pip would only warn."""
+def with_implied(extras: Sequence[str]) -> set[str]:
+    """These extras and those that they name themselves, as `dlcc[demo]` does in `dev`.
+
+    Refuses an extra that pyproject.toml does not have: pip would only warn."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     known = project["optional-dependencies"]
-    if unknown := sorted(set(extras) - set(known)):
-        raise SetupError(f"no extra named {', '.join(unknown)}", f"extras: {', '.join(known)}")
+    found: set[str] = set()
+    waiting = list(extras)
+    while waiting:
+        if (extra := waiting.pop()) not in known:
+            raise SetupError(f"no extra named {extra}", f"extras: {', '.join(known)}")
+        found.add(extra)
+        own = re.findall(rf"^{project['name']}\[(.*)\]", "\n".join(known[extra]), re.MULTILINE)
+        waiting += {name.strip() for names in own for name in names.split(",")} - found
+    return found
 
 
 def apt_fetch(package: str, folder: Path) -> None:
@@ -167,7 +177,7 @@ def bring_up_to_date(wanted: Sequence[str]) -> None:
         STAMP.unlink(missing_ok=True)
         had = []
         make_venv()
-    extras = sorted({*had, *wanted})
+    extras = sorted(with_implied([*had, *wanted]))
     write_stamp(now | {"project": "not installed", "extras": had})
     install(extras)
     write_stamp(now | {"extras": extras})
@@ -178,7 +188,7 @@ def main(wanted: Sequence[str]) -> int:
     folder = os.open(ROOT, os.O_RDONLY)  # a lock on the checkout: two runs at once take turns
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
-        check_extras(wanted)
+        with_implied(wanted)
         bring_up_to_date(wanted)
     except SetupError as error:
         print(f"setup: {error}\n  hint: {error.hint}", file=sys.stderr)
