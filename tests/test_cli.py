@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -443,3 +444,62 @@ class TestEndings:
         found = dlcc_process("rnu", env={**os.environ, "NO_COLOR": "1"})
         assert (found.returncode, found.stdout) == (2, "")
         assert "\x1b" not in found.stderr
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    """`dlcc device serve` on a free port: its address."""
+    yield from _served("serve", "is at ")
+
+
+@pytest.fixture
+def tracker() -> Iterator[str]:
+    """`dlcc device tracker` on a free port: its address."""
+    yield from _served("tracker", "tracker at ")
+
+
+def _served(verb: str, mark: str) -> Iterator[str]:
+    child = subprocess.Popen(
+        [sys.executable, "-m", "dlcc.compiler.cli", "device", verb, "--port", "0"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert child.stderr is not None
+        line = next(line for line in child.stderr if mark in line)
+        yield line.partition(mark)[2].strip()
+        child.terminate()
+        assert child.wait(timeout=20) == 0
+    finally:
+        child.kill()
+        child.wait()
+
+
+class TestDevice:
+    def test_local(self, dlcc: Dlcc) -> None:
+        rows = json.loads(dlcc("device", "check", "local", "--json").out)
+        assert rows[0] == {"fact": "address", "value": "local"}
+
+    def test_served(self, server: str, dlcc: Dlcc) -> None:
+        assert server.startswith("rpc://127.0.0.1:")
+        assert dlcc("device", "check", server).code == 0
+        result = dlcc("run", "model.dlc", "-i", "x=x.npy", "--device", server, "--json")
+        assert json.loads(result.out)[0]["max"] == 10.0
+
+    def test_tracker(self, tracker: str, dlcc: Dlcc) -> None:
+        result = dlcc("device", "list", tracker, "--json")
+        assert (result.code, json.loads(result.out)) == (0, [])
+
+    @pytest.mark.parametrize(
+        ("args", "code"),
+        [
+            (["check", "rpc://127.0.0.1:9"], 5),
+            (["check", "nowhere"], 2),
+            (["list", "127.0.0.1:9"], 5),
+            (["emulate", "toaster"], 2),
+        ],
+    )
+    def test_failures(self, args: list[str], code: int, dlcc: Dlcc) -> None:
+        result = dlcc("device", *args)
+        assert (result.code, result.out) == (code, "")
+        assert "error: " in result.err

@@ -2,11 +2,112 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import click
 
-from dlcc.compiler.cli.verbs import Verbs
+from dlcc.compiler.cli.verbs import Verb, Verbs, json_option
+
+SERVER_PORT, TRACKER_PORT = 9090, 9190
+EMULATED = ("arm",)
+LOOPBACK = "127.0.0.1"
+
+
+def port_option(default: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`--port`."""
+    return click.option(
+        "--port",
+        type=click.IntRange(0, 65535),
+        default=default,
+        show_default=True,
+        help="Port to listen at; 0: any free one.",
+    )
+
+
+host_option = click.option(
+    "--host",
+    default=LOOPBACK,
+    show_default=True,
+    help="Address to listen at. RPC has no authentication: whoever reaches it can run code.",
+)
+tracker_option = click.option(
+    "--tracker", metavar="HOST:PORT", help="A tracker to enter the device at."
+)
+key_option = click.option(
+    "--key", default="", metavar="NAME", help="What the tracker gives the device out under."
+)
 
 
 @click.group(cls=Verbs)
 def device() -> None:
     """Serve, find, emulate and check devices."""
+
+
+@click.command(cls=Verb)
+@host_option
+@port_option(SERVER_PORT)
+@tracker_option
+@key_option
+def serve(host: str, port: int, tracker: str | None, key: str) -> None:
+    """Offer this machine's CPU until interrupted."""
+    from dlcc.targets.rpc.serve import serve as serve_here
+
+    serve_here(host, port, tracker, key)
+
+
+@click.command(cls=Verb)
+@host_option
+@port_option(TRACKER_PORT)
+def tracker(host: str, port: int) -> None:
+    """Give out the devices that enter themselves here, until interrupted."""
+    from dlcc.targets.rpc.serve import start_tracker
+
+    start_tracker(host, port)
+
+
+@click.command("list", cls=Verb)
+@click.argument("tracker", default=f"{LOOPBACK}:{TRACKER_PORT}", metavar="[HOST:PORT]")
+@json_option
+def list_devices(tracker: str, as_json: bool) -> None:
+    """Show the devices of a tracker, and how many of them are free."""
+    from dlcc.compiler.cli.show import show
+    from dlcc.targets.rpc.serve import list_devices as devices_of
+
+    show(devices_of(tracker), as_json)
+
+
+@click.command(cls=Verb)
+@click.argument("kind", type=click.Choice(EMULATED))
+@port_option(SERVER_PORT)
+@tracker_option
+@key_option
+def emulate(kind: str, port: int, tracker: str | None, key: str) -> None:
+    """Offer an emulated device until interrupted; built on first use."""
+    from dlcc.targets.rpc.serve import emulate_arm
+
+    {"arm": emulate_arm}[kind](port, tracker, key)
+
+
+@click.command(cls=Verb)
+@click.argument("address")
+@click.option(
+    "--time-limit",
+    "time_limit_s",
+    type=click.FloatRange(0, min_open=True),
+    default=60.0,
+    show_default=True,
+    metavar="S",
+    help="Seconds that one remote call may take.",
+)
+@json_option
+def check(address: str, time_limit_s: float, as_json: bool) -> None:
+    """Open a device and show what it says of itself."""
+    from dlcc.compiler.cli.device_facts import facts
+    from dlcc.compiler.cli.show import show
+
+    show(facts(address, time_limit_s), as_json)
+
+
+for _verb in (serve, tracker, list_devices, emulate, check):
+    device.add_command(_verb)
