@@ -140,7 +140,7 @@ def pad_window(
     return pad_by(g, x, before, after, value), bare
 
 
-def require(node: Node, condition: bool, why: str) -> None:
+def require(node: Node, condition: bool, why: str, *, hint: str = "") -> None:
     """Raise BadNode unless the condition holds."""
     if not condition:
-        raise BadNode(node, why)
+        raise BadNode(node, why, hint=hint)

@@ -5,19 +5,25 @@ from __future__ import annotations
 from dlcc.compiler.frontend.ops.array import ARRAY
 from dlcc.compiler.frontend.ops.bits import BITS
 from dlcc.compiler.frontend.ops.conv import CONV
+from dlcc.compiler.frontend.ops.detect import DETECT
 from dlcc.compiler.frontend.ops.dynamic import DYNAMIC
 from dlcc.compiler.frontend.ops.gather import GATHER
 from dlcc.compiler.frontend.ops.image import IMAGE
 from dlcc.compiler.frontend.ops.linalg import LINALG
 from dlcc.compiler.frontend.ops.logic import LOGIC
+from dlcc.compiler.frontend.ops.loss import LOSS
 from dlcc.compiler.frontend.ops.math import MATH
+from dlcc.compiler.frontend.ops.matrix import MATRIX
 from dlcc.compiler.frontend.ops.nn import NN
 from dlcc.compiler.frontend.ops.pad import PAD
 from dlcc.compiler.frontend.ops.pool import POOL
+from dlcc.compiler.frontend.ops.quantize import QUANTIZE
+from dlcc.compiler.frontend.ops.recurrent import RECURRENT
 from dlcc.compiler.frontend.ops.reduce import REDUCE
 from dlcc.compiler.frontend.ops.segment import SEGMENT
 from dlcc.compiler.frontend.ops.shape import SHAPE
 from dlcc.compiler.frontend.ops.slice import SLICE
+from dlcc.compiler.frontend.ops.solve import SOLVE
 from dlcc.compiler.frontend.ops.source import SOURCE
 from dlcc.compiler.frontend.ops.space import SPACE
 from dlcc.compiler.frontend.ops.sparse import SPARSE
@@ -41,6 +47,12 @@ TF_OPS = (
     | POOL
     | NN
     | IMAGE
+    | DETECT
+    | RECURRENT
+    | LOSS
+    | QUANTIZE
+    | SOLVE
+    | MATRIX
     | SPARSE
     | SEGMENT
     | DYNAMIC

@@ -165,19 +165,21 @@ def reverse_sequence(g: Emitter, node: Node) -> relax.Expr:
 
 @ARRAY.op("Roll")
 def roll(g: Emitter, node: Node) -> relax.Expr:
-    x = g.arg(node, 0)
-    shifts = g.static(node, 1, "the shifts").reshape(-1)
-    axes = g.static(node, 2, "the axes").reshape(-1)
-    dims = g.static_shape(node, x)
-    for shift, axis in zip(shifts, axes, strict=True):
-        extent = dims[int(axis) % len(dims)]
-        by = int(shift) % extent if extent else 0
-        if by:
-            where = int(axis) % len(dims)
-            tail = R.strided_slice(x, [where], [extent - by], [extent])
-            head = R.strided_slice(x, [where], [0], [extent - by])
-            x = g.emit(R.concat([tail, head], where))
-    return x
+    """Elements moved on along axes, around the end; an axis given twice moves by the sum."""
+    x, shifts = g.arg(node, 0), g.arg(node, 1)
+    axes = [int(a) % g.rank(x) for a in g.static(node, 2, "the axes").reshape(-1)]
+    shifts = g.emit(g.reshape(shifts, [len(axes)]))
+
+    def compute(t: te.Tensor, by: te.Tensor) -> te.Tensor:
+        def element(*i: Any) -> Any:
+            at = [tirx.Cast("int64", v) for v in i]
+            for k, axis in enumerate(axes):
+                at[axis] = tirx.floormod(at[axis] - tirx.Cast("int64", by[k]), t.shape[axis])
+            return t(*at)
+
+        return te.compute(t.shape, element, name="roll")
+
+    return g.te(compute, x, shifts, name="roll")
 
 
 @ARRAY.op("OneHot")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from tvm import relax
+from tvm import relax, te, tirx
 
 from dlcc.compiler.errors import BadNode
-from dlcc.compiler.frontend.emitter import Emitter
+from dlcc.compiler.frontend.emitter import Dim, Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.ops.table import OpTable
 from dlcc.compiler.frontend.padding import Window, pad_window, require, spatial_axes, window_of
@@ -120,63 +121,66 @@ def conv3d_transpose(g: Emitter, node: Node) -> relax.Expr:
 
 def transposed_conv(g: Emitter, node: Node, form: tuple[str, list[int]]) -> relax.Expr:
     layout, axes = form
-    dims = [int(d) for d in g.static(node, 0, "the output's shape").reshape(-1)]
-    if len(dims) == len(axes):
-        batch, channels = g.shape(g.arg(node, 2))[0], g.static_shape(node, g.arg(node, 1))[-2]
-        inner = dict(zip(axes, dims, strict=True))
-        dims = [inner.get(i, batch if i == 0 else channels) for i in range(len(layout))]  # type: ignore[misc]
     w, w_dims = weights(g, node, 1)
-    kernel = w_dims[: len(axes)]
     dy = g.arg(node, 2)
-    window = window_of(node, dims, kernel, axes)
-    spread_by = [window.strides[axes.index(i)] if i in axes else 1 for i in range(len(layout))]
-    pads = _backward_pads(window, g.static_shape(node, dy), dims, axes)
-    x = _spread(g, dy, spread_by, pads)
-    flipped = _flipped(g, w, len(axes))
+    small = g.shape(dy)
+    given = g.dims(node, 0)
+    inner = given if len(given) == len(axes) else [given[a] for a in axes]
+    dims: list[Dim] = [small[0]] * len(layout)
+    for axis, extent in zip(axes, inner, strict=True):
+        dims[axis] = extent
+    window = window_of(node, dims, w_dims[: len(axes)], axes)
+    pads = _backward_pads(window, small, dims, axes)
+    x = _spread(g, dy, dict(zip(axes, window.strides, strict=True)), pads)
     ones = Window(window.kernel, (1,) * len(axes), window.dilations, ((0, 0),) * len(axes))
-    groups = dims[layout.index("C")] // w_dims[-2]
-    return _plain_conv(g, x, flipped, ones, layout, groups)
+    groups = _static_channels(g, node, dy, layout) // w_dims[-1]
+    require(node, groups == 1, "a transposed convolution in groups", hint="split the channels")
+    return _plain_conv(g, x, _flipped(g, w, len(axes)), ones, layout, groups)
 
 
 def _backward_pads(
-    window: Window, small: Sequence[int], large: Sequence[int], axes: Sequence[int]
-) -> dict[int, tuple[int, int]]:
+    window: Window, small: Sequence[Dim], large: Sequence[Dim], axes: Sequence[int]
+) -> dict[int, tuple[Dim, Dim]]:
+    """Before: extent - 1 less the forward padding. After: what the output's size leaves."""
     pads = {}
     for k, axis in enumerate(axes):
         extent = (window.kernel[k] - 1) * window.dilations[k] + 1
-        before = extent - 1 - int(window.pads[k][0])
+        before = extent - 1 - window.pads[k][0]
         spread = (small[axis] - 1) * window.strides[k] + 1
         pads[axis] = (before, large[axis] + extent - 1 - spread - before)
     return pads
 
 
 def _spread(
-    g: Emitter, x: relax.Expr, by: Sequence[int], pads: dict[int, tuple[int, int]]
+    g: Emitter, x: relax.Expr, by: Mapping[int, int], pads: Mapping[int, tuple[Dim, Dim]]
 ) -> relax.Expr:
     """Zeros between the elements, then padding; negative padding cuts."""
-    from tvm import te, tirx
+    low = [pads[a][0] for a in by]
+    sizes = [(g.shape(x)[a] - 1) * s + 1 + pads[a][0] + pads[a][1] for a, s in by.items()]
+    symbols = [d for d in (*low, *sizes) if not isinstance(d, int)]
+    dtype = g.dtype(x)
 
-    dims = g.shape(x)
-    low = [pads[i][0] if i in pads else 0 for i in range(len(dims))]
-    sizes = [
-        (d - 1) * s + 1 + sum(pads[i]) if i in pads else d
-        for i, (d, s) in enumerate(zip(dims, by, strict=True))
-    ]
+    def compute(t: te.Tensor, *given: Any) -> te.Tensor:
+        rest = iter(given)
+        before, extents = (
+            [d if isinstance(d, int) else next(rest) for d in v] for v in (low, sizes)
+        )
+        shape = list(t.shape)
+        for axis, extent in zip(by, extents, strict=True):
+            shape[axis] = extent
 
-    def compute(t: te.Tensor) -> te.Tensor:
-        def element(*i: object) -> object:
-            at = [k - b for k, b in zip(i, low, strict=True)]  # type: ignore[operator]
-            inside = [
-                tirx.all(a >= 0, tirx.floormod(a, s) == 0, tirx.floordiv(a, s) < d)
-                for a, s, d, n in zip(at, by, dims, range(len(by)), strict=True)
-                if n in pads
-            ]
-            source = [tirx.floordiv(a, s) if s > 1 else a for a, s in zip(at, by, strict=True)]
-            return tirx.if_then_else(tirx.all(*inside), t[tuple(source)], tirx.const(0, t.dtype))
+        def element(*i: Any) -> Any:
+            inside, source = [], list(i)
+            for (axis, s), b in zip(by.items(), before, strict=True):
+                at = i[axis] - b
+                source[axis] = tirx.floordiv(at, s)
+                hit = tirx.floormod(at, s) == 0
+                inside += [at >= 0, hit, source[axis] < t.shape[axis]]
+            return tirx.if_then_else(tirx.all(*inside), t(*source), tirx.const(0, dtype))
 
-        return te.compute(sizes, element, name="spread")
+        return te.compute(shape, element, name="spread")
 
-    return g.te(compute, x, name="spread")
+    return g.te(compute, x, *symbols, name="spread")
 
 
 def _flipped(g: Emitter, w: relax.Expr, spatial: int) -> relax.Expr:

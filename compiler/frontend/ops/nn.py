@@ -221,7 +221,7 @@ def lrn(g: Emitter, node: Node) -> relax.Expr:
 def in_top_k(g: Emitter, node: Node) -> relax.Expr:
     """Whether fewer than k classes score above the target's; false where that is not finite."""
     scores, targets = g.arg(node, 0), g.arg(node, 1)
-    k = int(g.static(node, 2, "k").item()) if node.op == "InTopKV2" else int(node.attr("k", 1))
+    k = g.arg(node, 2) if node.op == "InTopKV2" else g.const(int(node.attr("k", 1)), "int32")
     _, classes = g.static_shape(node, scores)
     dtype = g.dtype(targets)
     assert is_integer(dtype)
@@ -233,4 +233,4 @@ def in_top_k(g: Emitter, node: Node) -> relax.Expr:
     inside = R.sum(R.astype(mine, "int32"), [1])
     finite = R.less(R.abs(score), g.const(np.inf, g.dtype(scores)))
     all_finite = R.logical_and(R.greater(inside, g.const(0, "int32")), R.squeeze(finite, [1]))
-    return R.logical_and(R.less(above, g.const(k, "int32")), all_finite)
+    return R.logical_and(R.less(above, R.astype(k, "int32")), all_finite)

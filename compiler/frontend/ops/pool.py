@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from tvm import relax
+from tvm import relax, te, tirx
 
 from dlcc.compiler.errors import BadAttr
 from dlcc.compiler.frontend.emitter import Emitter
@@ -50,6 +51,40 @@ def _pool(g: Emitter, node: Node, two: Any, three: Any, **options: Any) -> relax
 @POOL.op("MaxPool", "MaxPoolV2", "MaxPool3D")
 def max_pool(g: Emitter, node: Node) -> relax.Expr:
     return _pool(g, node, R.nn.max_pool2d, R.nn.max_pool3d)
+
+
+@POOL.op("MaxPoolWithArgmax")
+def max_pool_with_argmax(g: Emitter, node: Node) -> Sequence[relax.Expr]:
+    """The largest elements and their flat positions, ((b * h + y) * w + x) * c + channel.
+
+    Without include_batch_in_index, b counts as 0. The first of equal elements wins.
+    """
+    x = g.arg(node, 0)
+    _, window = _window(g, node, x)
+    y = g.emit(max_pool(g, node))
+    dtype = node.attr("Targmax", "int64")
+    with_batch = bool(node.attr("include_batch_in_index", False))
+    (kh, kw), (sh, sw) = window.kernel, window.strides
+    top, left = window.attrs()[:2]
+
+    def compute(t: te.Tensor, best: te.Tensor) -> te.Tensor:
+        _, height, width, channels = t.shape
+        k = te.reduce_axis((0, kh * kw), name="k")
+        none = tirx.max_value("int64")
+
+        def element(b: Any, i: Any, j: Any, c: Any) -> Any:
+            row = i * sh + tirx.floordiv(k, kw) - top
+            column = j * sw + tirx.floormod(k, kw) - left
+            inside = tirx.all(row >= 0, row < height, column >= 0, column < width)
+            hit = tirx.if_then_else(inside, t(b, row, column, c) == best(b, i, j, c), False)
+            base = b * height if with_batch else 0
+            at = tirx.Cast("int64", ((base + row) * width + column) * channels + c)
+            return te.min(tirx.Select(hit, at, none), axis=k)
+
+        return te.compute(best.shape, element, name="argmax")
+
+    at = g.te(compute, x, y, name="pool_argmax")
+    return [y, g.emit(R.astype(at, dtype))]
 
 
 @POOL.op("AvgPool", "AvgPool3D")

@@ -116,7 +116,7 @@ def _sliced(g: Emitter, node: Node, x: relax.Expr, index: Sequence[Any]) -> rela
             result.append(size)
     whole = all(s == 1 and _zero(b) for s, b in zip(steps, starts, strict=True))
     if not (whole and all(_same(a, b) for a, b in zip(sizes, dims, strict=True))):
-        x = _cut(g, x, starts, steps, sizes)
+        x = cut(g, x, starts, steps, sizes)
     return g.reshape(x, result) if len(result) != len(sizes) or _shrinks(index) else x
 
 
@@ -180,7 +180,7 @@ def _expr(value: Any) -> Any:
     return tirx.IntImm("int64", value) if isinstance(value, int) else value
 
 
-def _cut(
+def cut(
     g: Emitter, x: relax.Expr, starts: Sequence[Dim], steps: Sequence[int], sizes: Sequence[Dim]
 ) -> relax.Expr:
     """Elements start + i * step of each axis."""
@@ -226,7 +226,7 @@ def slice_(g: Emitter, node: Node) -> relax.Expr:
         outside = all(isinstance(v, int) for v in (b, n, d)) and not 0 <= b <= b + n <= d
         if outside:
             raise BadNode(node, f"takes {n} from {b} of axis {axis}, which has {d}")
-    return _cut(g, x, starts, [1] * len(starts), full)
+    return cut(g, x, starts, [1] * len(starts), full)
 
 
 def _left(g: Emitter, extent: Dim, begin: Dim, size: Dim) -> Dim:

@@ -8,6 +8,7 @@ from tvm import relax
 from dlcc.compiler.errors import BadAttr, BadNode
 from dlcc.compiler.frontend.emitter import Dim, Emitter
 from dlcc.compiler.frontend.graph import Node
+from dlcc.compiler.frontend.ops.slice import cut
 from dlcc.compiler.frontend.ops.table import OpTable
 from dlcc.compiler.frontend.padding import pad_by
 
@@ -61,13 +62,14 @@ def _nhwc(g: Emitter, node: Node, x: relax.Expr) -> list[Dim]:
     return g.shape(x)
 
 
-def _blocks(g: Emitter, node: Node, what: str) -> tuple[list[int], np.ndarray]:
-    """Block sizes and the pairs of padding or crops; V1 ops have one size for two axes."""
-    if node.op.endswith("ND"):
-        sizes = [int(b) for b in g.static(node, 1, "the block shape").reshape(-1)]
-        return sizes, g.static(node, 2, what)
-    sizes = [int(node.attr("block_size", 1))] * 2
-    return sizes, g.static(node, 1, what)
+def _blocks(g: Emitter, node: Node) -> tuple[list[int], list[Dim], list[Dim]]:
+    """Block sizes, and the padding or crops before and after; V1 ops have one size for two axes."""
+    nd = node.op.endswith("ND")
+    sizes = (
+        g.static(node, 1, "the block shape").reshape(-1) if nd else [node.attr("block_size")] * 2
+    )
+    flat = g.dims(node, 2 if nd else 1)
+    return [int(b) for b in sizes], flat[::2], flat[1::2]
 
 
 @SPACE.op("SpaceToBatchND", "SpaceToBatch")
@@ -77,12 +79,10 @@ def space_to_batch(g: Emitter, node: Node) -> relax.Expr:
     Source: tensorflow/core/ops/array_ops.cc, documentation of SpaceToBatchND, steps 1 to 4.
     """
     x = g.arg(node, 0)
-    sizes, pads = _blocks(g, node, "the padding")
+    sizes, low, high = _blocks(g, node)
     m = len(sizes)
     rest = g.rank(x) - 1 - m
-    before = [0, *(int(p[0]) for p in pads), *[0] * rest]
-    after = [0, *(int(p[1]) for p in pads), *[0] * rest]
-    x = g.normal(pad_by(g, x, before, after))
+    x = g.normal(pad_by(g, x, [0, *low, *[0] * rest], [0, *high, *[0] * rest]))
     n, *dims = g.shape(x)
     outer = [_divided(node, d, b) for d, b in zip(dims, sizes, strict=False)]
     split = [q for o, b in zip(outer, sizes, strict=True) for q in (o, b)]
@@ -95,7 +95,7 @@ def space_to_batch(g: Emitter, node: Node) -> relax.Expr:
 def batch_to_space(g: Emitter, node: Node) -> relax.Expr:
     """The way back: batch to blocks, then crops."""
     x = g.arg(node, 0)
-    sizes, crops = _blocks(g, node, "the crops")
+    sizes, low, high = _blocks(g, node)
     m = len(sizes)
     n, *dims = g.shape(x)
     rest = len(dims) - m
@@ -105,9 +105,8 @@ def batch_to_space(g: Emitter, node: Node) -> relax.Expr:
     y = R.permute_dims(y, [m, *pairs, *range(2 * m + 1, 2 * m + 1 + rest)])
     whole = [d * b for d, b in zip(dims, sizes, strict=False)]
     y = g.reshape(y, [batch, *whole, *dims[m:]])
-    if not np.any(crops):
+    if all(isinstance(c, int) and c == 0 for c in (*low, *high)):
         return y
-    axes = list(range(1, m + 1))
-    starts = [int(c[0]) for c in crops]
-    ends = [w - int(c[1]) for w, c in zip(whole, crops, strict=True)]
-    return R.strided_slice(y, axes, starts, ends)
+    left = [w - b - a for w, b, a in zip(whole, low, high, strict=True)]
+    starts = [0, *low, *[0] * rest]
+    return cut(g, y, starts, [1] * len(starts), [batch, *left, *dims[m:]])
