@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -14,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcc.compiler.cli.main import main
+from dlcc.compiler.cli.main import compile_main, main
 
 MODEL = """
 node { name: "x" op: "Placeholder"
@@ -107,6 +109,27 @@ class TestHelp:
             return sum(after[2:4]) - sum(before[2:4])
 
         assert min(cpu_s() for _ in range(5)) < 0.2
+
+    def test_help_on_a_terminal(self) -> None:
+        """There rich-click draws it."""
+        ours, theirs = pty.openpty()
+        command = [sys.executable, "-m", "dlcc.compiler.cli", "run", "--help"]
+        with subprocess.Popen(command, stdout=theirs, stderr=theirs) as child:
+            os.close(theirs)
+            shown = b""
+            with contextlib.suppress(OSError):  # how Linux says that the other end is closed
+                while part := os.read(ours, 4096):
+                    shown += part
+        os.close(ours)
+        assert child.returncode == 0
+        assert "╭─" in shown.decode()
+
+    def test_compile_is_a_command_of_its_own(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(sys, "argv", ["compile", "--help"])
+        assert compile_main() == 0
+        assert capsys.readouterr().out.startswith("Usage: dlcc compile")
 
     def test_versions(self, dlcc: Dlcc) -> None:
         result = dlcc("--version")
@@ -340,6 +363,17 @@ class TestBench:
         assert 0 < cost["min_s"] <= cost["median_s"] <= cost["p95_s"]
         assert cost["counts"] == {}
         assert "median" in dlcc("bench", "model.dlc").out
+
+    @pytest.mark.device("arm")
+    def test_counts_on_an_emulated_device(self, dlcc: Dlcc, tmp_path: Path) -> None:
+        made = tmp_path / "arm.dlc"
+        assert dlcc("compile", "model.pbtxt", "-t", "arm", "-o", made).code == 0
+        result = dlcc("bench", made, "--json")
+        assert result.code == 0
+        cost = json.loads(result.out)
+        assert (cost["target"], cost["device"]) == ("arm cortex-a76", "emulator")
+        assert cost["counts"]["instructions"] > 0
+        assert cost["min_s"] is None
 
 
 class TestInfo:
