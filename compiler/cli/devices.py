@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from dlcc.compiler.cli.verbs import Verb, Verbs, json_option
+from dlcc.compiler.cli.verbs import Verb, Verbs, json_option, time_limit_option
 
 SERVER_PORT, TRACKER_PORT = 9090, 9190
 EMULATED = ("arm",)
@@ -91,15 +91,7 @@ def emulate(kind: str, port: int, tracker: str | None, key: str) -> None:
 
 @click.command(cls=Verb)
 @click.argument("address")
-@click.option(
-    "--time-limit",
-    "time_limit_s",
-    type=click.FloatRange(0, min_open=True),
-    default=60.0,
-    show_default=True,
-    metavar="S",
-    help="Seconds that one remote call may take.",
-)
+@time_limit_option
 @json_option
 def check(address: str, time_limit_s: float, as_json: bool) -> None:
     """Open a device and show what it says of itself."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from dlcc.compiler.cli.verbs import Verb, device_options, feed_options, json_option
+from dlcc.compiler.cli.verbs import Feeds, Place, Verb, device_options, feed_options, json_option
 
 TOLERANCE = click.FloatRange(0)
 
@@ -25,13 +24,8 @@ TOLERANCE = click.FloatRange(0)
 @json_option
 def run(
     path: Path,
-    device: str | None,
-    target: str | None,
-    threads: int | None,
-    time_limit_s: float,
-    files: Sequence[str],
-    raw_dtype: str | None,
-    seed: int | None,
+    place: Place,
+    feeds: Feeds,
     output: Path | None,
     expect: Path | None,
     rtol: float,
@@ -47,11 +41,11 @@ def run(
     from dlcc.compiler.cli.talk import step
     from dlcc.compiler.container import open_container
 
-    container, place = open_container(path), (device, target, threads, time_limit_s)
-    feeds = arrays.gather_feeds(container.inputs, files, raw_dtype, seed)
+    container = open_container(path)
+    values = arrays.gather_feeds(container.inputs, *feeds)
     expected = None if expect is None else arrays.read_arrays(expect)
     with step(f"running {path}"), container.session(*place) as session:
-        results = session.run(feeds)
+        results = session.run(values)
     if output is not None:
         arrays.write_npz(output, results)
     if expected is None:
@@ -70,13 +64,8 @@ def run(
 @json_option
 def bench(
     path: Path,
-    device: str | None,
-    target: str | None,
-    threads: int | None,
-    time_limit_s: float,
-    files: Sequence[str],
-    raw_dtype: str | None,
-    seed: int | None,
+    place: Place,
+    feeds: Feeds,
     repeat: int,
     as_json: bool,
 ) -> None:
@@ -89,8 +78,8 @@ def bench(
     from dlcc.compiler.cli.talk import step
     from dlcc.compiler.container import open_container
 
-    container, place = open_container(path), (device, target, threads, time_limit_s)
-    feeds = arrays.gather_feeds(container.inputs, files, raw_dtype, seed or 0)
+    container = open_container(path)
+    values = arrays.gather_feeds(container.inputs, *feeds._replace(seed=feeds.seed or 0))
     with step(f"measuring {path}"), container.session(*place) as session:
-        cost = costs.summary(session, session.bench(feeds, repeat))
+        cost = costs.summary(session, session.bench(values, repeat))
     show(cost, as_json)

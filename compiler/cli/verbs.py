@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import wraps
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import click
 
@@ -107,67 +108,102 @@ def json_option(command: F) -> F:
     return option(command)
 
 
+class Place(NamedTuple):
+    """Where a container runs: what `Container.session` takes."""
+
+    device: str | None
+    target: str | None
+    threads: int | None
+    time_limit_s: float
+
+
+class Feeds(NamedTuple):
+    """What a container is fed: what `arrays.gather_feeds` takes after the inputs."""
+
+    files: tuple[str, ...]
+    raw_dtype: str | None
+    seed: int | None
+
+
+def time_limit_option(command: F) -> F:
+    """`--time-limit`."""
+    option = click.option(
+        "--time-limit",
+        "time_limit_s",
+        type=click.FloatRange(0, min_open=True),
+        default=60.0,
+        show_default=True,
+        metavar="S",
+        help="Seconds that one remote call may take.",
+    )
+    return option(command)
+
+
 def device_options(command: F) -> F:
-    """Where a container runs: `--device --target --threads --time-limit`."""
-    for option in reversed(
-        [
-            click.option(
-                "--device",
-                metavar="ADDRESS",
-                help="local, emulator, rpc://HOST:PORT or rpc://TRACKER:PORT/KEY; "
-                "default: what the target's kind uses.",
-            ),
-            click.option(
-                "-t",
-                "--target",
-                metavar="TARGET",
-                help="Kind or chip; default: the first in the container whose device opens.",
-            ),
-            click.option(
-                "--threads", type=click.IntRange(1), metavar="N", help="CPU threads; default: all."
-            ),
-            click.option(
-                "--time-limit",
-                "time_limit_s",
-                type=click.FloatRange(0, min_open=True),
-                default=60.0,
-                show_default=True,
-                metavar="S",
-                help="Seconds that one remote call may take.",
-            ),
-        ]
-    ):
-        command = option(command)
-    return command
+    """`--device --target --threads --time-limit`, as the command's `place`."""
+    return _gathered(
+        command,
+        Place,
+        "place",
+        click.option(
+            "--device",
+            metavar="ADDRESS",
+            help="local, emulator, rpc://HOST:PORT or rpc://TRACKER:PORT/KEY; "
+            "default: what the target's kind uses.",
+        ),
+        click.option(
+            "-t",
+            "--target",
+            metavar="TARGET",
+            help="Kind or chip; default: the first in the container whose device opens.",
+        ),
+        click.option(
+            "--threads", type=click.IntRange(1), metavar="N", help="CPU threads; default: all."
+        ),
+        time_limit_option,
+    )
 
 
 def feed_options(command: F) -> F:
-    """What a container is fed: `--input --raw --random`."""
-    for option in reversed(
-        [
-            click.option(
-                "-i",
-                "--input",
-                "files",
-                multiple=True,
-                metavar="NAME=FILE",
-                help="A .npy, .npz or .raw file for an input, or FILE.npz for all by name; "
-                "repeatable.",
-            ),
-            click.option(
-                "--raw",
-                "raw_dtype",
-                metavar="DTYPE",
-                help="What .raw files hold; default: the dtype of the input.",
-            ),
-            click.option(
-                "--random",
-                "seed",
-                type=click.IntRange(0),
-                metavar="SEED",
-                help="Random values for the inputs without a file.",
-            ),
-        ]
-    ):
-        command = option(command)
-    return command
+    """`--input --raw --random`, as the command's `feeds`."""
+    return _gathered(
+        command,
+        Feeds,
+        "feeds",
+        click.option(
+            "-i",
+            "--input",
+            "files",
+            multiple=True,
+            metavar="NAME=FILE",
+            help="A .npy, .npz or .raw file for an input, or FILE.npz for all by name; repeatable.",
+        ),
+        click.option(
+            "--raw",
+            "raw_dtype",
+            metavar="DTYPE",
+            help="What .raw files hold; default: the dtype of the input.",
+        ),
+        click.option(
+            "--random",
+            "seed",
+            type=click.IntRange(0),
+            metavar="SEED",
+            help="Random values for the inputs without a file.",
+        ),
+    )
+
+
+def _gathered(
+    command: F, record: type[Place | Feeds], name: str, *options: Callable[[Any], Any]
+) -> F:
+    """The command with these options, whose values it gets as one record under `name`."""
+
+    @wraps(command)
+    def with_record(**values: Any) -> Any:
+        values[name] = record(**{field: values.pop(field) for field in record._fields})
+        return command(**values)
+
+    for option in reversed(options):
+        option(with_record)
+    return cast(F, with_record)
