@@ -152,7 +152,7 @@ class LocalProgram:
     def _arguments(self, inputs: Sequence[np.ndarray]) -> list[Any]:
         from tvm.runtime import tensor
 
-        return [*(tensor(np.ascontiguousarray(x)) for x in inputs), *self._weights]
+        return [*(tensor(np.asarray(x, order="C")) for x in inputs), *self._weights]
 
 
 def weight_tensor(weight: np.ndarray) -> Any:
@@ -163,7 +163,7 @@ def weight_tensor(weight: np.ndarray) -> Any:
     plain = weight.dtype.kind in "iuf" and weight.dtype.isnative
     if plain and weight.flags.c_contiguous and weight.ctypes.data % ALIGNMENT_BYTES == 0:
         return tvm_ffi.from_dlpack(np.asarray(_Writeable(weight)))
-    return tensor(np.ascontiguousarray(weight))
+    return tensor(np.asarray(weight, order="C"))
 
 
 class _Writeable:

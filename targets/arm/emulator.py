@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from dlcc.targets.arm.qemu import COUNTERS_BYTES, Qemu, find_qemu
+from dlcc.targets.arm.qemu import COUNTERS_BYTES, find_qemu
 from dlcc.targets.arm.userland import packages_of, python_of, userland
 from dlcc.targets.rpc import server
 from dlcc.targets.rpc.process import ServerProcess, server_folder
@@ -18,11 +18,14 @@ log = logging.getLogger("dlcc")
 CPU = "cortex-a76"
 
 
-def start_emulator(arguments: Sequence[str] = (), threads: int = 1) -> ServerProcess:
+def start_emulator(
+    arguments: Sequence[str] = (), threads: int = 1, shown: bool = False
+) -> ServerProcess:
     """Start the emulated device on loopback; builds its files first where the cache has none.
 
     arguments: further ones of `targets/rpc/server.py`, for instance --port.
-    threads: of a run. Counts are exact for one thread, so more threads mean no counts.
+    threads: of a run; counts are exact for one thread, so more mean no counts.
+    shown: whether the device's messages go to stderr.
     Raises ToolchainError when it cannot be built and DeviceError when it does not start.
     """
     qemu = find_qemu()
@@ -38,12 +41,8 @@ def start_emulator(arguments: Sequence[str] = (), threads: int = 1) -> ServerPro
     elif qemu.counter is not None:
         log.warning("no instruction counts: they are exact for one thread only, not %d", threads)
     command += ["-cpu", CPU, "-L", str(root), str(python_of(root)), server.__file__]
-    return ServerProcess(command, options, env=_guest_env(root, folder, threads), folder=folder)
-
-
-def missing_counts(qemu: Qemu) -> str:
-    """Why an emulated device does not count; empty when it does."""
-    return qemu.why_not
+    env = _guest_env(root, folder, threads)
+    return ServerProcess(command, options, env=env, folder=folder, shown=shown)
 
 
 def _guest_env(root: Path, folder: Path, threads: int) -> dict[str, str]:

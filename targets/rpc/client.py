@@ -229,7 +229,7 @@ class RemoteProgram:
     def _arguments(self, inputs: Sequence[np.ndarray]) -> list[Any]:
         from tvm.runtime import tensor
 
-        return [*(tensor(np.ascontiguousarray(x), self._cpu) for x in inputs), *self._weights]
+        return [*(tensor(np.asarray(x, order="C"), self._cpu) for x in inputs), *self._weights]
 
     def _fields(self, outputs: Any) -> list[Any]:
         if hasattr(outputs, "numpy"):

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from dlcc.targets.errors import DeviceError, DeviceTimeout
@@ -24,7 +24,7 @@ STOP_LIMIT_S = 3.0
 
 
 class ServerProcess:
-    """`targets/rpc/server.py`, started by some command; listens when the constructor returns.
+    """`server.py` or `tracker.py` of this folder; it listens when the constructor returns.
 
     It ends when this process ends, even by kill -9: its standard input is a pipe that only this
     process holds, and it stops when the pipe closes. The kernel's own signal at a parent's death
@@ -41,8 +41,10 @@ class ServerProcess:
         env: Mapping[str, str],
         folder: Path,
         limit_s: float = START_LIMIT_S,
+        shown: bool = False,
     ) -> None:
-        """command: what starts server.py. folder: the server's own, which it removes at its end.
+        """command: what starts the program. folder: its own, which it removes at its end.
+        shown: whether its messages go to stderr, in place of a file in the folder.
 
         Raises DeviceError, with what the server said, when it does not come up."""
         ends = ["--end-with-stdin", "--folder", str(folder)]
@@ -54,7 +56,7 @@ class ServerProcess:
                 [*command, *arguments, *ends],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=log_file,
+                stderr=None if shown else log_file,
                 env=dict(env),
                 cwd=folder,
                 start_new_session=True,
@@ -74,9 +76,22 @@ class ServerProcess:
         """End the server and all that it started; within a few seconds, more than once if liked."""
         self._end()
 
-    def wait(self) -> int:
-        """Wait until the server ends by itself; its exit status."""
-        return self._child.wait()
+    def wait_until_told(self, announce: Callable[[], object]) -> None:
+        """Serve until SIGINT or SIGTERM, then stop; raises DeviceError when it ends by itself.
+
+        announce: called once those signals end it in order."""
+        in_main = threading.current_thread() is threading.main_thread()
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler) if in_main else None
+        try:
+            announce()
+            status = self._child.wait()
+            raise DeviceError(f"the server ended with status {status}:\n{self.said()[-2000:]}")
+        except KeyboardInterrupt:
+            log.info("stopped")
+        finally:
+            self.stop()
+            if before is not None:
+                signal.signal(signal.SIGTERM, before)
 
     def said(self) -> str:
         """What the server wrote to its log so far."""

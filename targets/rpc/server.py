@@ -187,6 +187,7 @@ class Server:
         self.counters = open_counters(args.counters) if args.counters else None
         self.listener = socket.create_server((args.host, args.port), backlog=16)
         self.key: str = args.key
+        self.folder: str | None = args.folder or None
         self.pid = os.getpid()
         self.limit_s: float | None = None
         self.port = self.listener.getsockname()[1]
@@ -241,7 +242,7 @@ class Server:
 
     def session(self, peer: socket.socket) -> bool:
         """Serve one client in a process of its own; false when this server must end."""
-        folder = tempfile.mkdtemp(prefix="dlcc-session-")
+        folder = tempfile.mkdtemp(prefix="dlcc-session-", dir=self.folder)
         ended, child_end = os.pipe()
         pid = os.fork()
         if pid == 0:

@@ -1,0 +1,138 @@
+"""What `dlcc device serve`, `tracker`, `emulate` and `list` do."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dlcc.targets.errors import DeviceError
+from dlcc.targets.rpc import server
+from dlcc.targets.rpc import tracker as tracker_program
+from dlcc.targets.rpc.address import parse_tracker
+from dlcc.targets.rpc.process import ServerProcess, server_folder
+from dlcc.targets.rpc.wire import TrackerClient
+
+log = logging.getLogger("dlcc")
+
+SERVER_PORT = 9090
+TRACKER_PORT = 9190
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedKey:
+    """Devices that a tracker gives out under one key.
+
+    devices: their addresses, as they entered them. free: how many are in no one's use.
+    waiting: how many clients wait for one."""
+
+    key: str
+    devices: tuple[str, ...]
+    free: int
+    waiting: int
+
+
+def serve(
+    host: str = "127.0.0.1", port: int = SERVER_PORT, tracker: str | None = None, key: str = ""
+) -> None:
+    """Offer this machine's CPU until SIGINT or SIGTERM. port 0: any free one.
+
+    tracker: HOST:PORT where it is entered under `key`. Raises UsageError, DeviceError.
+    """
+    key = key or "host"
+    started = start_server(_arguments(host, port, tracker, key), shown=True)
+    started.wait_until_told(
+        lambda: _announce("this machine", host, started.port, tracker, key),
+    )
+
+
+def emulate_arm(port: int = SERVER_PORT, tracker: str | None = None, key: str = "") -> None:
+    """Offer an emulated Arm device on loopback until SIGINT or SIGTERM; builds it on first use.
+
+    Raises UsageError, DeviceError, and ToolchainError when it cannot be built."""
+    from dlcc.targets.arm.emulator import start_emulator
+
+    key = key or "arm"
+    started = start_emulator(_arguments("127.0.0.1", port, tracker, key), shown=True)
+    started.wait_until_told(
+        lambda: _announce("an emulated Arm device", "127.0.0.1", started.port, tracker, key)
+    )
+
+
+def start_tracker(host: str = "127.0.0.1", port: int = TRACKER_PORT) -> None:
+    """Give out devices until SIGINT or SIGTERM; raises DeviceError when the port is taken."""
+    started = start_tracker_process(host, port, shown=True)
+    _warn_if_open(host)
+    started.wait_until_told(lambda: log.info("tracker at %s:%d", host, started.port))
+
+
+def list_devices(tracker_address: str, limit_s: float = 15.0) -> list[TrackedKey]:
+    """The devices of a tracker at HOST:PORT, by key; raises UsageError, DeviceError."""
+    client = TrackerClient(parse_tracker(tracker_address), limit_s)
+    try:
+        summary = client.summary()
+    finally:
+        client.close()
+    devices: dict[str, list[str]] = {}
+    for row in summary["server_info"]:
+        host, port = row["addr"]
+        devices.setdefault(row["key"].removeprefix("server:"), []).append(f"{host}:{port}")
+    queues = {key: summary["queue_info"].get(key, {}) for key in sorted(devices)}
+    return [
+        TrackedKey(key, tuple(sorted(devices[key])), row.get("free", 0), row.get("pending", 0))
+        for key, row in queues.items()
+    ]
+
+
+def start_server(
+    arguments: Sequence[str] = (), *, env: Mapping[str, str] | None = None, shown: bool = False
+) -> ServerProcess:
+    """Start `server.py` on this machine's CPU; raises DeviceError."""
+    command = [sys.executable, server.__file__]
+    everything = {**os.environ, **(env or {})}
+    folder = server_folder()
+    return ServerProcess(command, arguments, env=everything, folder=folder, shown=shown)
+
+
+def start_tracker_process(host: str, port: int, *, shown: bool = False) -> ServerProcess:
+    """Start `tracker.py`; raises DeviceError."""
+    command = [sys.executable, tracker_program.__file__]
+    arguments = ["--host", host, "--port", str(port)]
+    folder = server_folder()
+    return ServerProcess(command, arguments, env=os.environ, folder=folder, shown=shown)
+
+
+def _arguments(host: str, port: int, tracker_address: str | None, key: str) -> list[str]:
+    arguments = ["--host", host, "--port", str(port)]
+    if tracker_address:
+        # A key is for a tracker to find the device by; without one it would only lock clients out.
+        where = parse_tracker(tracker_address)
+        arguments += ["--tracker", f"{where.host}:{where.port}", "--key", key]
+    return arguments
+
+
+def _announce(what: str, host: str, port: int, tracker_address: str | None, key: str) -> None:
+    _warn_if_open(host)
+    if tracker_address:
+        where = parse_tracker(tracker_address)
+        log.info("%s is at rpc://%s:%d/%s", what, where.host, where.port, key)
+    else:
+        log.info("%s is at rpc://%s:%d", what, host, port)
+
+
+def _warn_if_open(host: str) -> None:
+    """RPC runs whatever a client sends, and asks nobody for a password."""
+    try:
+        address = ipaddress.ip_address(socket.gethostbyname(host))
+    except (OSError, ValueError) as error:
+        raise DeviceError(f"cannot listen at {host!r}: {error}") from error
+    if not address.is_loopback:
+        log.warning(
+            "%s can be reached from other machines, and RPC has no authentication: whoever "
+            "reaches it can run code here. Use a trusted network, or 127.0.0.1 and an SSH tunnel",
+            host,
+        )
