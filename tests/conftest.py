@@ -1,0 +1,43 @@
+"""Devices for tests. They are real: what a device cannot do is not tested without it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from dlcc.targets.errors import DlccError
+from dlcc.targets.rpc.process import ServerProcess
+
+DEVICES = {"arm": "arm_server"}
+
+
+@pytest.fixture(autouse=True)
+def _device_of_the_mark(request: pytest.FixtureRequest) -> None:
+    """`@pytest.mark.device("arm")`: skip where it cannot be had.
+
+    With DLCC_REQUIRE_DEVICES=1 that is an error."""
+    if mark := request.node.get_closest_marker("device"):
+        request.getfixturevalue(DEVICES[mark.args[0]])
+
+
+@pytest.fixture(scope="session")
+def arm_server() -> Iterator[ServerProcess]:
+    """One emulated Arm device for all tests; it serves one session after another."""
+    from dlcc.targets.arm.emulator import start_emulator
+
+    try:
+        server = start_emulator()
+    except DlccError as error:
+        if os.environ.get("DLCC_REQUIRE_DEVICES") == "1":
+            raise
+        pytest.skip(f"no emulated Arm device: {error}")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def arm_address(arm_server: ServerProcess) -> str:
+    """Where the emulated Arm device is, for `--device`."""
+    return f"rpc://127.0.0.1:{arm_server.port}"
