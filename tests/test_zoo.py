@@ -62,6 +62,7 @@ def test_host_agrees_with_tensorflow(name: str, frozen) -> None:
     assert row["difference"] < 1e-4, "right within the bar, but far from what float32 explains"
 
 
+@pytest.mark.slow
 def test_a_wrong_answer_fails(frozen, tmp_path: Path) -> None:
     """The check itself: an expectation that is a little off must not pass."""
     model = frozen(ALWAYS)
