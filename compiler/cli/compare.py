@@ -102,7 +102,9 @@ def _difference(
         absolute = np.where(same, 0.0, np.abs(found - wanted))
         size = np.abs(wanted)
         relative = np.where(size > atol, absolute / size, 0.0)
-        beyond = int(np.count_nonzero(~same & ~(absolute <= atol + rtol * size)))
+        # Beside an infinity every tolerance would be infinite too.
+        near = np.isfinite(wanted) & (absolute <= atol + rtol * size)
+        beyond = int(np.count_nonzero(~same & ~near))
     other = None if y.dtype == expected.dtype else f"expected {expected.dtype.name}"
     far, relatively = (float(a.max(initial=0.0)) for a in (absolute, relative))
     return Difference(name, dtype, y.shape, far, relatively, beyond, ok=beyond == 0, note=other)
