@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import click
-
-if TYPE_CHECKING or not sys.stdout.isatty():
-    # rich-click doubles the CPU time of a start, and only a person at a terminal gains from it.
-    from click import Command, Group
-else:
-    from rich_click import RichCommand as Command
-    from rich_click import RichGroup as Group
 
 F = TypeVar("F", bound=Callable[..., Any])
 VERBOSITY = "dlcc.verbosity"
@@ -44,7 +36,7 @@ def talk_options() -> list[click.Option]:
     ]
 
 
-class Verb(Command):
+class Verb(click.Command):
     """A command that takes `-v` and `-q`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -58,7 +50,7 @@ class Verb(Command):
         return super().invoke(ctx)
 
 
-class Verbs(Group):
+class Verbs(click.Group):
     """A group that suggests verbs near to a misspelt one and lists them in their own order."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -63,11 +63,14 @@ class TestHelp:
 
         assert min(cpu_s() for _ in range(5)) < 0.2
 
-    def test_help_on_a_terminal(self) -> None:
-        """There rich-click draws it."""
+    def test_help_is_light_on_a_terminal(self) -> None:
+        """Nothing is loaded there that a pipe does without."""
         ours, theirs = pty.openpty()
-        command = [sys.executable, "-m", "dlcc.compiler.cli", "run", "--help"]
-        with subprocess.Popen(command, stdout=theirs, stderr=theirs) as child:
+        code = (
+            "import sys; from dlcc.compiler.cli.main import main; main(['run', '--help']); "
+            "sys.exit('rich' in sys.modules)"
+        )
+        with subprocess.Popen([sys.executable, "-c", code], stdout=theirs, stderr=theirs) as child:
             os.close(theirs)
             shown = b""
             with contextlib.suppress(OSError):  # how Linux says that the other end is closed
@@ -75,7 +78,7 @@ class TestHelp:
                     shown += part
         os.close(ours)
         assert child.returncode == 0
-        assert "╭─" in shown.decode()
+        assert "Usage: dlcc run" in shown.decode() or "Usage: run" in shown.decode()
 
     def test_compile_is_a_command_of_its_own(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
