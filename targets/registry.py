@@ -12,9 +12,10 @@ from dlcc.targets.chips import Chip
 from dlcc.targets.errors import UnknownTarget
 
 if TYPE_CHECKING:
+    from tvm.ir import IRModule
+
     from dlcc.targets.artifact import Artifact
     from dlcc.targets.device import Device
-    from tvm.ir import IRModule
 
 KINDS: dict[str, str] = {
     "host": "dlcc.targets.host",

@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +174,39 @@ def test_vector_math_leaves_the_process_as_it_was() -> None:
     with vector_math():
         assert not op.get_attr("llvm.FLowerIntrinsic").same_as(before)
     assert op.get_attr("llvm.FLowerIntrinsic").same_as(before)
+
+
+def test_module_without_kernels(tmp_path: Path) -> None:
+    bb = relax.BlockBuilder()
+    x = relax.Var("x", relax.TensorType((2, 3), "float32"))
+    with bb.function("main", [x]):
+        bb.emit_func_output(relax.Tuple([x, relax.const(np.ones(40, "float32"))]))
+    vm, weights = load(build(bb.get(), HOST), tmp_path)
+    same, ones = vm["main"](tvm.runtime.tensor(np.full((2, 3), 7, "float32")), *weights)
+    assert (same.numpy() == 7).all()
+    assert (ones.numpy() == 1).all()
+
+
+def _element(c: te.Tensor, i: tirx.Var) -> tvm.ir.Expr:
+    return 0.5 * c[i] * c[i] + c[i] / (c[i] + 2)
+
+
+def test_stages_read_several_times_do_not_blow_up() -> None:
+    """Ten stages, each of which reads the one before four times: 4**10 reads if all inlined."""
+    a = te.placeholder((64,), name="a")
+    b = a
+    for _ in range(10):
+        b = te.compute((64,), partial(_element, b))
+    kernel, verdict = schedule_kernel(te.create_prim_func([a, b]), "main", Cpu.of(HOST))
+    assert verdict.rule == "stages"
+    assert len(str(kernel.script())) < 50_000
+    x, out = np.linspace(0.1, 1, 64, dtype="float32"), tvm.runtime.tensor(np.zeros(64, "float32"))
+    kernel = kernel.with_attr("global_symbol", "main")
+    tvm.compile(kernel, target="llvm")["main"](tvm.runtime.tensor(x), out)
+    want = x.astype("float64")
+    for _ in range(10):
+        want = 0.5 * want * want + want / (want + 2)
+    np.testing.assert_allclose(out.numpy(), want, rtol=1e-4)
 
 
 @pytest.mark.parametrize(("lanes", "registers"), [(4, 32), (8, 16), (16, 32)])

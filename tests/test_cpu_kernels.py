@@ -259,6 +259,15 @@ def test_nchw_is_transposed_only_at_the_ends() -> None:
     assert len([v for v in mod.get_global_vars() if "transpose" in v.name_hint]) == 2
 
 
+@pytest.mark.parametrize("fn", ["sigmoid", "exp", "tanh"])
+@pytest.mark.parametrize(("dtype", "rtol"), [("float16", 1e-3), ("float64", 1e-12)])
+def test_mathematics_of_other_dtypes(fn: str, dtype: str, rtol: float, tmp_path: Path) -> None:
+    x = random(3, 40).astype(dtype)
+    exact = {"sigmoid": lambda y: 1 / (1 + np.exp(-y)), "exp": np.exp, "tanh": np.tanh}[fn]
+    got = run(module(getattr(R, fn), x.shape, dtype=dtype), [x], tmp_path)
+    np.testing.assert_allclose(got, exact(x.astype("float64")), rtol=rtol)
+
+
 @pytest.mark.parametrize("dtype", ["int32", "int8", "float16", "uint8", "int64"])
 def test_other_dtypes(dtype: str, tmp_path: Path) -> None:
     def net(x):

@@ -44,7 +44,7 @@ def build(mod: IRModule, chip: Chip) -> Artifact:
     with tempfile.TemporaryDirectory(prefix="dlcc-build-") as folder:
         with _step("codegen", times_s):
             executable = codegen.compile_lowered(codegen.lower(mod, target), target)
-            objects = codegen.write_objects(executable, Path(folder))
+            objects = codegen.write_objects(executable, target, Path(folder))
         with _step("link", times_s):
             code = link(objects, machine(target))
     return Artifact(chip.kind, chip.name, {"module.so": code}, weights, times_s)

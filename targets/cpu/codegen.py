@@ -47,13 +47,17 @@ def compile_lowered(mod: IRModule, target: tvm.target.Target) -> relax.VMExecuta
         return relax.build(mod, target, relax_pipeline=None)
 
 
-def write_objects(executable: relax.VMExecutable, folder: Path) -> list[Path]:
+def write_objects(
+    executable: relax.VMExecutable, target: tvm.target.Target, folder: Path
+) -> list[Path]:
     """Write the object files of the kernels and of the packed bytecode; returns their paths."""
     written: list[Path] = []
 
     def keep(_name: str, files: Sequence[str], **_: object) -> None:
         written.extend(map(Path, files))
 
+    # a module without kernels tells no triple, and its bytecode would be written as C
+    keep.get_target_triple = lambda: str(target.attrs["mtriple"])  # type: ignore[attr-defined]
     executable.mod.export_library("module.so", fcompile=keep, workspace_dir=str(folder))
     return written
 

@@ -89,11 +89,24 @@ def tanh(x: ir.Expr) -> ir.Expr:
 RULES: dict[str, Lower] = {"tirx.exp": exp, "tirx.sigmoid": sigmoid, "tirx.tanh": tanh}
 
 
-def _float32_only(rule: Lower, otherwise: Lower) -> Lower:
+def _plain_sigmoid(x: ir.Expr) -> ir.Expr:
+    """Sigmoid of other dtypes, for which TVM has no rule for CPUs."""
+    one = _constants(x)(1.0)
+    return one / (one + tirx.exp(_constants(x)(0.0) - x))
+
+
+def _float32_only(rule: Lower, otherwise: Lower | None) -> Lower:
+    """`rule` for float32, and for float16 through float32; other dtypes as before."""
+
     def lower(call: ir.Expr) -> ir.Expr:
         (x,) = call.args
-        if not _dtype(x).startswith("float32"):
-            return otherwise(call)
+        dtype = _dtype(x)
+        if dtype.startswith("float16"):
+            wide = tirx.Cast(dtype.replace("float16", "float32"), x)
+            name = _var("x", wide)
+            return tirx.Cast(dtype, tirx.Let(name, wide, rule(name)))
+        if not dtype.startswith("float32"):
+            return otherwise(call) if otherwise is not None else _plain_sigmoid(x)
         name = _var("x", x)
         return tirx.Let(name, x, rule(name))
 

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import psutil
+
 from dlcc.targets.chips import Chip
 
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")

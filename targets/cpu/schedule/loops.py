@@ -11,6 +11,7 @@ from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
 from dlcc.targets.cpu.matmul import RULE, TILE
+from dlcc.targets.cpu.schedule.inline import inline
 from dlcc.targets.cpu.tiles import Cpu, Tile, largest_vector
 
 Rule = Callable[[Schedule, Cpu], None]
@@ -70,7 +71,8 @@ def tiled_kernel(s: Schedule, rule: str) -> TiledKernel:
         else:
             s.compute_inline(block)
     for block in found[at[0] + 1 : -1]:
-        s.compute_inline(block)
+        if not inline(s, block):
+            raise Declined("what follows the reduction is too large for one expression")
     s.set_scope(anchor, 0, "local")
     pixels, channels = (int(v) for v in s.get(anchor).annotations[TILE])
     return TiledKernel(anchor, found[-1], pad, Tile(pixels, channels))

@@ -7,6 +7,7 @@ from tvm import tirx
 from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
+from dlcc.targets.cpu.schedule.inline import inline
 from dlcc.targets.cpu.schedule.loops import (
     PARALLEL_ELEMENTS,
     Declined,
@@ -55,7 +56,7 @@ def _inline(s: Schedule) -> None:
         if len(readers) > 1 and any(_axes(s, r)[1] for r in readers):
             continue
         if readers:
-            s.compute_inline(block)
+            inline(s, block)
 
 
 def _axes(s: Schedule, block: SBlockRV) -> tuple[list[LoopRV], list[LoopRV]]:
