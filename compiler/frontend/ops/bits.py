@@ -84,7 +84,7 @@ def _cast(node: Node, x: np.ndarray) -> np.ndarray:
 def cast(g: Emitter, node: Node) -> relax.Expr:
     x, dtype = g.arg(node, 0), node.attr("DstT")
     if dtype == "bool":
-        return R.not_equal(x, g.const(0, g.dtype(x)))
+        return R.logical_not(R.equal(x, g.const(0, g.dtype(x))))  # NaN is true
     return R.astype(x, dtype)
 
 

@@ -10,7 +10,7 @@ from tvm import relax
 
 from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
-from dlcc.compiler.frontend.ops.math import operands
+from dlcc.compiler.frontend.ops.math import broadcast, operands
 from dlcc.compiler.frontend.ops.table import OpTable
 
 LOGIC = OpTable()
@@ -23,10 +23,10 @@ _TWO: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "Greater": (R.greater, np.greater),
     "GreaterEqual": (R.greater_equal, np.greater_equal),
     "Equal": (R.equal, np.equal),
-    "NotEqual": (R.not_equal, np.not_equal),
+    # TVM's own not_equal is false for NaN
+    "NotEqual": (lambda x, y: R.logical_not(R.equal(x, y)), np.not_equal),
     "LogicalAnd": (R.logical_and, np.logical_and),
     "LogicalOr": (R.logical_or, np.logical_or),
-    "LogicalXor": (R.logical_xor, np.logical_xor),
 }
 
 
@@ -82,4 +82,8 @@ def select(g: Emitter, node: Node) -> relax.Expr:
     c, x, y = g.args(node)
     if node.op == "Select" and 0 < g.rank(c) < g.rank(x):
         c = g.reshape(c, [*g.shape(c), *[1] * (g.rank(x) - g.rank(c))])
+    x, y = (broadcast(g, x, y) if g.shape(x) != g.shape(y) else (x, y))
+    if len(g.shape(c)) != g.rank(x) or not all(isinstance(d, int) for d in g.shape(x)):
+        c, x = broadcast(g, c, x)
+        y = g.emit(R.broadcast_to(y, relax.ShapeExpr(g.shape(x))))
     return R.where(c, x, y)

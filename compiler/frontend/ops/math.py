@@ -91,7 +91,6 @@ def _numpy(f: Callable[..., Any] | None) -> Fold | None:
 _UNARY: tuple[tuple[tuple[str, ...], Call, Callable[..., Any] | None], ...] = (
     (("Abs",), R.abs, np.abs),
     (("Neg",), R.negative, np.negative),
-    (("Sign",), R.sign, np.sign),
     (("Ceil",), R.ceil, np.ceil),
     (("Floor",), R.floor, np.floor),
     (("Sqrt",), R.sqrt, np.sqrt),
@@ -170,12 +169,35 @@ _BINARY: tuple[tuple[tuple[str, ...], Call, Callable[..., Any] | None, bool], ..
     (("Add", "AddV2", "BiasAddV1"), R.add, np.add, True),
     (("Sub",), R.subtract, np.subtract, True),
     (("Mul",), R.multiply, np.multiply, True),
-    (("Maximum",), R.maximum, np.maximum, False),
-    (("Minimum",), R.minimum, np.minimum, False),
     (("Atan2",), R.atan2, np.arctan2, False),
 )
 for _row2 in _BINARY:
     _binary(*_row2)
+
+
+_EXTREMES = {"Maximum": (R.maximum, np.maximum), "Minimum": (R.minimum, np.minimum)}
+
+
+@MATH.op(*_EXTREMES, fold=lambda node, x, y: _EXTREMES[node.op][1](x, y))
+def extreme(g: Emitter, node: Node) -> relax.Expr:
+    """The larger or smaller one. TVM's gives the second operand where either is no number, so a
+    constant comes first and NaN is passed on; of two computed operands, that of the first is not.
+    """
+    x, y = operands(g, node)
+    if g.known(node, 1) is not None:
+        x, y = y, x
+    return _EXTREMES[node.op][0](x, y)
+
+
+@MATH.op("Sign", fold=_numpy(np.sign))
+def sign(g: Emitter, node: Node) -> relax.Expr:
+    """-1, 0 or 1; NaN stays."""
+
+    def f(v: Any) -> Any:
+        zero, one = tirx.const(0, v.ty.dtype), tirx.const(1, v.ty.dtype)
+        return tirx.Select(v > zero, one, tirx.Select(v < zero, zero - one, v))
+
+    return pointwise(g, g.arg(node, 0), f, "sign")
 
 
 def is_integer(dtype: str) -> bool:
@@ -287,17 +309,15 @@ def truncate_mod(g: Emitter, node: Node) -> relax.Expr:
     return _in_float(g, x, y, _fmod, "truncate_mod")
 
 
-@MATH.op("DivNoNan", "MulNoNan", "Xdivy", "Xlogy", "Xlog1py")
+@MATH.op("DivNoNan", "MulNoNan", "Xdivy", "Xlogy")
 def zero_guarded(g: Emitter, node: Node) -> relax.Expr:
     """0 where the guarding operand is 0, whatever the other one is."""
     x, y = g.args(node)
-    log1p_of = R.log(R.add(y, g.const(1, g.dtype(y))))
     value, guard = {
         "DivNoNan": (lambda: R.divide(x, y), y),
         "MulNoNan": (lambda: R.multiply(x, y), y),
         "Xdivy": (lambda: R.divide(x, y), x),
         "Xlogy": (lambda: R.multiply(x, R.log(y)), x),
-        "Xlog1py": (lambda: R.multiply(x, log1p_of), x),
     }[node.op]
     zero = g.const(0, g.dtype(x))
     return R.where(R.equal(guard, zero), zero, value())

@@ -148,20 +148,10 @@ def _shifted(g: Emitter, x: relax.Expr, axis: int, neutral: int) -> relax.Expr:
     return g.te(compute, x, name="exclusive")
 
 
-@REDUCE.op("TopKV2", "TopK")
+@REDUCE.op("TopKV2")
 def top_k(g: Emitter, node: Node) -> Sequence[relax.Expr]:
     """The k largest along the last axis, the lower index first among equals."""
-    x = g.arg(node, 0)
-    k = int(g.static(node, 1, "k").item()) if node.op == "TopKV2" else int(node.attr("k", 0))
-    pair = g.emit(R.topk(x, k, -1, "both", True, node.attr("index_type", "int32")))
+    k = int(g.static(node, 1, "k").item())
+    dtype = node.attr("index_type", "int32")
+    pair = g.emit(R.topk(g.arg(node, 0), k, -1, "both", True, dtype))
     return [g.emit(relax.TupleGetItem(pair, i)) for i in range(2)]
-
-
-@REDUCE.op("LogSumExp")
-def log_sum_exp(g: Emitter, node: Node) -> relax.Expr:
-    x = g.arg(node, 0)
-    axes = reduce_axes(g, node, g.rank(x))
-    top = g.emit(R.max(x, axes, True))
-    total = R.log(R.sum(R.exp(R.subtract(x, top)), axes, True))
-    result = R.add(total, top)
-    return result if _keeps(node) else R.squeeze(result, axes)

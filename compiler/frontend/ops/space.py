@@ -63,13 +63,13 @@ def _nhwc(g: Emitter, node: Node, x: relax.Expr) -> list[Dim]:
 
 
 def _blocks(g: Emitter, node: Node) -> tuple[list[int], list[Dim], list[Dim]]:
-    """Block sizes, and the padding or crops before and after; V1 ops have one size for two axes."""
-    nd = node.op.endswith("ND")
-    sizes = (
-        g.static(node, 1, "the block shape").reshape(-1) if nd else [node.attr("block_size")] * 2
-    )
-    flat = g.dims(node, 2 if nd else 1)
-    return [int(b) for b in sizes], flat[::2], flat[1::2]
+    """Block sizes, and padding or crops before and after; V1 has one size for two axes."""
+    if node.op.endswith("ND"):
+        sizes = [int(b) for b in g.static(node, 1, "the block shape").reshape(-1)]
+        flat = g.dims(node, 2)
+    else:
+        sizes, flat = [int(node.attr("block_size", 1))] * 2, g.dims(node, 1)
+    return sizes, flat[::2], flat[1::2]
 
 
 @SPACE.op("SpaceToBatchND", "SpaceToBatch")

@@ -55,24 +55,32 @@ def expm1(g: Emitter, node: Node) -> relax.Expr:
 
 @SPECIAL.op("Log1p", fold=lambda node, x: np.log1p(x))
 def log1p(g: Emitter, node: Node) -> relax.Expr:
-    """log(1 + x), corrected by x / ((1 + x) - 1), which keeps its digits near 0.
-
-    Source: Goldberg, "What Every Computer Scientist Should Know About Floating-Point
-    Arithmetic", 1991, theorem 4.
-    """
+    """log(1 + x), which keeps its digits near 0."""
     return _function(g, node, log1p_of)
 
 
 def log1p_of(v: Any) -> Any:
-    """log(1 + v) of an expression."""
+    """log(1 + v) of an expression: for |v| < 1/2 by the series of 2 artanh(v / (2 + v)).
+
+    Source: Abramowitz and Stegun, "Handbook of Mathematical Functions", 4.1.27. Corrections of
+    the kind (1 + v) - 1 are of no use here: TVM simplifies them to v.
+    """
     c = _const_like(v)
-    u = v + c(1)
-    d = u - c(1)
-    # beyond 2^24 the correction is 1, and infinity divided by itself is none
-    plain = tirx.any(d == c(0), u > c(1e7))
-    divisor = tirx.Select(plain, c(1), d)
-    near = tirx.Select(d == c(0), v, tirx.log(u))
-    return tirx.Select(plain, near, tirx.log(u) * v / divisor)
+    s = v / (c(2) + v)
+    terms = 17 if str(v.ty.dtype) == "float64" else 9
+    series = _horner(tuple(2 / (2 * k + 1) for k in reversed(range(terms))), s * s)
+    return tirx.Select(tirx.abs(v) < c(0.5), series * s, tirx.log(c(1) + v))
+
+
+@SPECIAL.op("Xlog1py")
+def xlog1py(g: Emitter, node: Node) -> relax.Expr:
+    """x * log(1 + y), and 0 where x is 0."""
+
+    def f(x: Any, y: Any) -> Any:
+        zero = tirx.const(0, x.ty.dtype)
+        return tirx.Select(x == zero, zero, x * log1p_of(y))
+
+    return binary_kernel(g, g.arg(node, 0), g.arg(node, 1), f, "xlog1py")
 
 
 @SPECIAL.op("Erf")
@@ -188,8 +196,7 @@ def digamma_of(v: Any) -> Any:
     turned = c(math.pi) * (v - tirx.floor(v))
     left = right - c(math.pi) * tirx.cos(turned) / tirx.sin(turned)
     pole = tirx.all(low, v == tirx.floor(v))
-    at_pole = tirx.Select(v == c(0), c(-math.inf), c(math.nan))
-    return tirx.Select(pole, at_pole, tirx.Select(low, left, right))
+    return tirx.Select(pole, c(math.nan), tirx.Select(low, left, right))
 
 
 @SPECIAL.op("Digamma")
