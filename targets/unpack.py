@@ -116,12 +116,15 @@ def _configured_mirror(codename: str) -> str:
     return ""
 
 
-def unpack(packages: Sequence[str], architecture: str, root: Path) -> None:
+def unpack(
+    packages: Sequence[str], architecture: str, root: Path, system: Distribution | None = None
+) -> None:
     """Unpack packages and all that they need into the folder `root`.
 
-    Raises ToolchainError when the packages cannot be found, fetched or unpacked.
+    system: the release that they are of; by default this machine's. Raises ToolchainError
+    when they cannot be found, fetched or unpacked.
     """
-    system = distribution()
+    system = system or distribution()
     hint = (
         "the distribution's mirror must be reachable; another one can be named by "
         f"DLCC_APT_MIRROR_{architecture.upper()} (now {mirror(system, architecture)})"

@@ -120,10 +120,14 @@ def test_counts_are_reproducible(arm_address: str) -> None:
 
 
 @pytest.mark.device("arm")
-def test_emulator_leaves_no_child() -> None:
+def test_emulator_leaves_no_child_and_gives_no_times() -> None:
+    """With two threads it does not count, and its seconds would say nothing."""
     before = set(psutil.Process().children(recursive=True))
-    with kind("arm").open_device("emulator", DeviceOptions()) as device:
+    artifact, x, _ = layer("arm")
+    with kind("arm").open_device("emulator", DeviceOptions(threads=2)) as device:
         check_layer(device, "arm")
+        with pytest.raises(DeviceError, match="cannot measure"):
+            device.load(artifact).bench([x], repeat=3)
         assert set(psutil.Process().children(recursive=True)) - before
     assert not set(psutil.Process().children(recursive=True)) - before
 

@@ -303,13 +303,13 @@ time.sleep(600)
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["kill", "term"])
 @pytest.mark.parametrize(
-    ("kind", "state"),
+    ("kind", "state", "number"),
     [
-        ("host", "running"),
-        ("host", "stopped"),
-        pytest.param("arm", "running", marks=pytest.mark.device("arm")),
+        ("host", "running", signal.SIGTERM),
+        ("host", "running", signal.SIGKILL),
+        ("host", "stopped", signal.SIGKILL),
+        pytest.param("arm", "running", signal.SIGKILL, marks=pytest.mark.device("arm")),
     ],
 )
 def test_no_child_outlives_its_parent(kind: str, state: str, number: int) -> None:

@@ -32,7 +32,7 @@ def start_emulator(
     root = userland(qemu)
     folder = server_folder()
     command = [*qemu.command]
-    options: list[str] = [*arguments]
+    options = [*arguments, "--emulator", f"qemu {qemu.version}"]
     if qemu.counter is not None and threads == 1:
         counters = folder / "counters"
         counters.write_bytes(bytes(COUNTERS_BYTES))
@@ -50,8 +50,8 @@ def _guest_env(root: Path, folder: Path, threads: int) -> dict[str, str]:
     return {
         "HOME": str(folder),
         "LC_ALL": "C.UTF-8",
-        "OPENBLAS_NUM_THREADS": "1",
         "PATH": "/usr/bin:/bin",
+        "PYTHONHASHSEED": "0",
         "PYTHONHOME": str(root / "usr"),
         "PYTHONNOUSERSITE": "1",
         "PYTHONPATH": str(packages_of(root)),

@@ -11,18 +11,21 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
 from dlcc.targets.cache import build_once
 from dlcc.targets.command import run_tool
 from dlcc.targets.errors import ToolchainError
-from dlcc.targets.unpack import distribution, host_architecture, unpack
+from dlcc.targets.unpack import Distribution, distribution, host_architecture, unpack
 
 log = logging.getLogger("dlcc")
 
 RECIPE = 1  # raise when what `_unpack_qemu` does changes
 COUNTERS_BYTES = 4096
+# From Debian 13 on qemu-user is a static program, which cannot load plug-ins.
+WITH_PLUGINS = {"debian": ("bookworm",), "ubuntu": ("noble", "jammy")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,28 +58,51 @@ def find_qemu() -> Qemu:
 
 def _on_path() -> list[str] | None:
     found = shutil.which("qemu-aarch64")
-    if found is None or "-plugin" not in run_tool([found, "-help"]):
-        return None
-    return [found]
+    return [found] if found and _takes_plugins([found]) else None
+
+
+def _takes_plugins(command: Sequence[str]) -> bool:
+    return "-plugin" in run_tool([*command, "-help"])
 
 
 def _unpacked() -> list[str]:
-    """qemu out of the cache, started by its own dynamic loader with its own libraries: a machine
-    that has none of them needs none."""
-    codename = distribution().codename
-    root = build_once(f"qemu-{codename}-{host_architecture()}-{RECIPE}", _unpack_qemu)
+    """qemu out of the cache: this release's, or else one of another release that takes plug-ins.
+
+    A package of another release runs as well as an own one, since it brings its libraries along."""
+    system = distribution()
+    own = _unpacked_of(system)
+    if _takes_plugins(own):
+        return own
+    for codename in WITH_PLUGINS.get(system.name, ()):
+        try:
+            other = _unpacked_of(Distribution(system.name, codename))
+            if _takes_plugins(other):
+                return other
+        except ToolchainError as error:
+            log.warning("no qemu of %s: %s", codename, error)
+    return own
+
+
+def _unpacked_of(system: Distribution) -> list[str]:
+    """The command that starts a release's qemu. A dynamic program is started by its own loader with
+    its own libraries, so that a machine that has none of them needs none."""
+    name = f"qemu-{system.codename}-{host_architecture()}-{RECIPE}"
+    root = build_once(name, partial(_unpack_qemu, system))
+    program = root / "usr/bin/qemu-aarch64"
+    with program.open("rb") as file:
+        dynamic = b"/ld-linux" in file.read(4096)
+    if not dynamic:
+        return [str(program)]
     loaders = sorted((root / "usr/lib").glob("*-linux-gnu/ld-linux-*.so.*"))
     if not loaders:
-        raise ToolchainError(
-            f"no dynamic loader in {root}", hint="remove that folder and try again"
-        )
+        raise ToolchainError(f"no dynamic loader in {root}", hint="remove that folder, try again")
     libraries = ":".join(str(p) for p in (loaders[0].parent, root / "usr/lib"))
-    return [str(loaders[0]), "--library-path", libraries, str(root / "usr/bin/qemu-aarch64")]
+    return [str(loaders[0]), "--library-path", libraries, str(program)]
 
 
-def _unpack_qemu(root: Path) -> None:
-    log.info("unpacking the distribution's qemu-user (once)")
-    unpack(["qemu-user"], host_architecture(), root)
+def _unpack_qemu(system: Distribution, root: Path) -> None:
+    log.info("unpacking qemu-user of %s (once)", system.codename)
+    unpack(["qemu-user"], host_architecture(), root, system)
     # One emulator of the thirty in the package: 10 MB in place of 150.
     for program in (root / "usr/bin").glob("qemu-*"):
         if program.name != "qemu-aarch64":

@@ -155,7 +155,7 @@ class RemoteDevice:
             facts = {str(k): str(v) for k, v in json.loads(tell()).items()} if tell else {}
             threads = self.function("runtime.NumThreads")
             facts.setdefault("threads", str(threads()) if threads else "unknown")
-        return {"address": self.address, **facts}
+        return {"address": self.address, **{name: value for name, value in facts.items() if value}}
 
     def close(self) -> None:
         """End the session; never raises and never waits longer than a few seconds."""
@@ -175,6 +175,14 @@ class RemoteDevice:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def require_real_time(self) -> None:
+        """Raises DeviceError on an emulated device: its seconds say nothing about a real one's."""
+        if emulator := self.describe().get("emulator"):
+            raise DeviceError(
+                f"{self.address}, emulated by {emulator}, does not count and so cannot measure",
+                hint="`dlcc device check emulator` says why; counts are for --threads 1",
+            )
 
     def _set_threads(self, threads: int | None) -> None:
         configure = self.function("runtime.config_threadpool")
@@ -219,6 +227,7 @@ class RemoteProgram:
             self._main(*arguments)
             if self._device.counts:
                 return Bench(counts=self._count(arguments))
+            self._device.require_real_time()
             return Bench(times_s=self._times_s(arguments, repeat))
 
     def drop(self) -> None:

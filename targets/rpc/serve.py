@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dlcc.targets.errors import DeviceError
+from dlcc.targets.local import physical_cores
 from dlcc.targets.rpc import server
 from dlcc.targets.rpc import tracker as tracker_program
 from dlcc.targets.rpc.address import parse_tracker
@@ -93,7 +94,9 @@ def start_server(
 ) -> ServerProcess:
     """Start `server.py` on this machine's CPU; raises DeviceError."""
     command = [sys.executable, server.__file__]
-    everything = {**os.environ, **(env or {})}
+    # By itself TVM takes half of the cores, and binds its threads to them.
+    threads = {"TVM_NUM_THREADS": str(physical_cores()), "TVM_BIND_THREADS": "0"}
+    everything = {**threads, **os.environ, **(env or {})}
     folder = server_folder()
     return ServerProcess(command, arguments, env=everything, folder=folder, shown=shown)
 

@@ -58,7 +58,7 @@ def load_runtime() -> None:
         ctypes.CDLL(str(folder / name), ctypes.RTLD_GLOBAL)
 
 
-def register_functions(folder: str, counters: mmap.mmap | None) -> None:
+def register_functions(folder: str, emulator: str, counters: mmap.mmap | None) -> None:
     """Remote functions of one session; folder: where its uploads go."""
     import tvm_ffi
 
@@ -70,13 +70,13 @@ def register_functions(folder: str, counters: mmap.mmap | None) -> None:
 
     register("tvm.rpc.server.workpath", path_of)
     register("tvm.rpc.server.load_module", lambda name: tvm_ffi.load_module(path_of(name)))
-    register("dlcc.describe", lambda: json.dumps(describe(counters is not None)))
+    register("dlcc.describe", lambda: json.dumps(describe(emulator, counters is not None)))
     if counters is not None:
         register("dlcc.counters", lambda: f"instructions={struct.unpack_from('<Q', counters)[0]}")
 
 
-def describe(counts: bool) -> dict[str, str]:
-    """Facts about this device; counts: whether it counts instructions."""
+def describe(emulator: str, counts: bool) -> dict[str, str]:
+    """Facts about this device. emulator: what emulates it. counts: whether it counts."""
     import tvm_ffi
 
     return {
@@ -87,6 +87,7 @@ def describe(counts: bool) -> dict[str, str]:
         "apache-tvm-ffi": importlib.metadata.version("apache-tvm-ffi"),
         "cores": str(len(os.sched_getaffinity(0))),
         "threads": str(tvm_ffi.get_global_func("runtime.NumThreads")()),
+        "emulator": emulator,
         "counts": "instructions" if counts else "",
     }
 
@@ -186,6 +187,7 @@ class Server:
     def __init__(self, args: argparse.Namespace) -> None:
         self.counters = open_counters(args.counters) if args.counters else None
         self.listener = socket.create_server((args.host, args.port), backlog=16)
+        self.emulator: str = args.emulator
         self.key: str = args.key
         self.folder: str | None = args.folder or None
         self.pid = os.getpid()
@@ -275,7 +277,7 @@ class Server:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             self.listener.close()
             os.chdir(folder)
-            register_functions(folder, self.counters)
+            register_functions(folder, self.emulator, self.counters)
             tvm_ffi.get_global_func("rpc.ServerLoop")(peer.fileno())
             status = 0
         except BaseException:
@@ -301,6 +303,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--tracker", default="", help="HOST:PORT")
     parser.add_argument("--key", default="")
     parser.add_argument("--counters", default="", help="file that the emulator counts into")
+    parser.add_argument("--emulator", default="", help="what emulates this device")
     parser.add_argument("--folder", default="", help="removed at the end")
     parser.add_argument("--parent", type=int, default=0, help="end with this process")
     parser.add_argument("--end-with-stdin", action="store_true", help="end when stdin closes")
