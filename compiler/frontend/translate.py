@@ -165,7 +165,11 @@ def _folded(g: Emitter, node: Node, row: Row) -> list[Known] | None:
 def _known_like(result: Any, values: Sequence[Value]) -> Known:
     if isinstance(result, Known):
         return result
-    array = np.asarray(result)
+    array = np.empty((), object)
+    if isinstance(result, np.ndarray | np.generic | int | float):
+        array = np.asarray(result)
+    else:
+        array[()] = result  # NumPy gives the element of a scalar array bare
     if array.dtype != object:
         return known(array)
     dtype = next(v.dtype for v in values if isinstance(v, Known) and v.symbolic)

@@ -10,6 +10,7 @@ from tvm import relax, te, tirx
 
 from dlcc.compiler.frontend.emitter import Emitter, Known
 from dlcc.compiler.frontend.graph import Node
+from dlcc.compiler.frontend.ops.logic import differ
 from dlcc.compiler.frontend.ops.math import binary_kernel, is_integer, pointwise
 from dlcc.compiler.frontend.ops.table import OpTable
 
@@ -84,7 +85,7 @@ def _cast(node: Node, x: np.ndarray) -> np.ndarray:
 def cast(g: Emitter, node: Node) -> relax.Expr:
     x, dtype = g.arg(node, 0), node.attr("DstT")
     if dtype == "bool":
-        return R.logical_not(R.equal(x, g.const(0, g.dtype(x))))  # NaN is true
+        return differ(g, x, g.const(0, g.dtype(x)))
     return R.astype(x, dtype)
 
 

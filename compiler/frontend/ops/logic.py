@@ -23,8 +23,6 @@ _TWO: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "Greater": (R.greater, np.greater),
     "GreaterEqual": (R.greater_equal, np.greater_equal),
     "Equal": (R.equal, np.equal),
-    # TVM's own not_equal is false for NaN
-    "NotEqual": (lambda x, y: R.logical_not(R.equal(x, y)), np.not_equal),
     "LogicalAnd": (R.logical_and, np.logical_and),
     "LogicalOr": (R.logical_or, np.logical_or),
 }
@@ -40,6 +38,18 @@ def _two(name: str, call: Callable[..., Any], fold: Callable[..., Any]) -> None:
 
 for _name, _calls in _TWO.items():
     _two(_name, *_calls)
+
+
+@LOGIC.op("NotEqual", fold=lambda node, x, y: np.asarray(np.not_equal(x, y)))
+def not_equal(g: Emitter, node: Node) -> relax.Expr:
+    return differ(g, *operands(g, node))
+
+
+def differ(g: Emitter, x: relax.Expr, y: relax.Expr) -> relax.Expr:
+    """x != y, true for NaN; TVM's own is false there, and so is what it makes of not (x == y)."""
+    if not g.dtype(x).startswith(("float", "bfloat")):
+        return R.not_equal(x, y)
+    return R.logical_or(R.not_equal(x, y), R.logical_or(R.isnan(x), R.isnan(y)))
 
 
 @LOGIC.op("LogicalNot", fold=lambda node, x: np.logical_not(x))

@@ -159,7 +159,7 @@ def _binary(
     def numpy_fold(node: Node, x: np.ndarray, y: np.ndarray) -> Any:
         assert fold is not None
         result = fold(x, y)
-        return result if result.dtype == object else np.asarray(result, x.dtype)
+        return result if object in (x.dtype, y.dtype) else np.asarray(result, x.dtype)
 
     convert.__name__ = names[0].lower()
     MATH.op(*names, fold=numpy_fold if fold else None, symbolic=symbolic)(convert)
