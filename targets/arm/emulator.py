@@ -55,6 +55,7 @@ def _guest_env(root: Path, folder: Path, threads: int) -> dict[str, str]:
         "PYTHONHOME": str(root / "usr"),
         "PYTHONNOUSERSITE": "1",
         "PYTHONPATH": str(packages_of(root)),
+        "PYTHONSAFEPATH": "1",
         "TMPDIR": str(folder),
         "TVM_NUM_THREADS": str(threads),
     }

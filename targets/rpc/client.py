@@ -26,8 +26,8 @@ from dlcc.targets.rpc.wire import TrackerClient, greet_server, open_port
 log = logging.getLogger("dlcc")
 
 BIG_CORES = 1  # TVM's thread pool: fastest cores first
-# A call costs about 50,000 events besides the inference, and that varies by some hundred.
-BIG_COUNT = 2_000_000_000  # so of this many they are less than 0.01 %
+# A call costs about 15,000 events besides the inference, and that varies by some hundred.
+BIG_COUNT = 200_000_000  # so of this many they are less than 0.01 %
 SURE_COUNT = 20_000_000  # and in this many the variation is
 
 

@@ -96,7 +96,8 @@ def start_server(
     command = [sys.executable, server.__file__]
     # By itself TVM takes half of the cores, and binds its threads to them.
     threads = {"TVM_NUM_THREADS": str(physical_cores()), "TVM_BIND_THREADS": "0"}
-    everything = {**threads, **os.environ, **(env or {})}
+    # The program's own folder is no place to import from: its files have common names.
+    everything = {**threads, **os.environ, "PYTHONSAFEPATH": "1", **(env or {})}
     folder = server_folder()
     return ServerProcess(command, arguments, env=everything, folder=folder, shown=shown)
 
@@ -106,7 +107,8 @@ def start_tracker_process(host: str, port: int, *, shown: bool = False) -> Serve
     command = [sys.executable, tracker_program.__file__]
     arguments = ["--host", host, "--port", str(port)]
     folder = server_folder()
-    return ServerProcess(command, arguments, env=os.environ, folder=folder, shown=shown)
+    env = {**os.environ, "PYTHONSAFEPATH": "1"}
+    return ServerProcess(command, arguments, env=env, folder=folder, shown=shown)
 
 
 def _arguments(host: str, port: int, tracker_address: str | None, key: str) -> list[str]:
