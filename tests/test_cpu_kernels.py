@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,12 +34,16 @@ def module(fn, *shapes, dtype="float32") -> IRModule:
     return bb.get()
 
 
-def run(mod: IRModule, inputs: list[np.ndarray], folder: Path, chip: Chip = HOST) -> np.ndarray:
+def run(mod: IRModule, inputs: list[np.ndarray], folder: Path) -> np.ndarray:
+    return run_all(mod, inputs, folder, HOST)[0]
+
+
+def run_all(mod: IRModule, inputs: list[np.ndarray], folder: Path, chip: Chip) -> list[np.ndarray]:
     made = build(mod, chip)
     path = folder / "module.so"
     path.write_bytes(made.files["module.so"])
     vm = relax.VirtualMachine(tvm.runtime.load_module(str(path)), tvm.cpu())
-    return vm["main"](*map(tvm.runtime.tensor, [*inputs, *made.weights]))[0].numpy()
+    return [y.numpy() for y in vm["main"](*map(tvm.runtime.tensor, [*inputs, *made.weights]))]
 
 
 def unscheduled(mod: IRModule, inputs: list[np.ndarray]) -> np.ndarray:
@@ -144,6 +148,31 @@ def test_convolution_with_bias_residual_and_relu(c: Conv, tmp_path: Path) -> Non
     assert c.rule in rules(mod)
     got = run(mod, inputs, tmp_path)
     np.testing.assert_allclose(got, np.maximum(want + bias + rest, 0), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("bits", "registers"), [(128, 32), (512, 32)])
+def test_other_vector_units(bits: int, registers: int, tmp_path: Path) -> None:
+    """The schedules of other chips; LLVM splits or joins the vectors for this machine."""
+    chip = replace(HOST, vector_bits=bits, vector_registers=registers, l2_bytes=1 << 15, cores=4)
+    cases = [CONVS[i] for i in (0, 1, 4, 7, 14, 17, 18)]
+    xs = [random(*c.x) for c in cases]
+    ws = [random(*c.w, seed=1) / 9 for c in cases]
+    bb = relax.BlockBuilder()
+    args = [relax.Var(f"x{i}", relax.TensorType(c.x, "float32")) for i, c in enumerate(cases)]
+    with bb.function("main", args):
+        with bb.dataflow():
+            ys = []
+            for x, w, c in zip(args, ws, cases, strict=True):
+                y = nn.conv2d(
+                    x, relax.const(w), c.stride, c.pad, c.dilation, c.groups,
+                    data_layout="NHWC", kernel_layout="HWIO",
+                )  # fmt: skip
+                ys.append(bb.emit(nn.silu(bb.emit(y))))
+            out = bb.emit_output(relax.Tuple(ys))
+        bb.emit_func_output(out)
+    for got, x, w, c in zip(run_all(bb.get(), xs, tmp_path, chip), xs, ws, cases, strict=True):
+        want = conv_reference(x, w, c)
+        np.testing.assert_allclose(got, want / (1 + np.exp(-want)), rtol=1e-4, atol=1e-4)
 
 
 MATMULS = [
