@@ -352,7 +352,7 @@ from dlcc.targets.rpc.serve import {function}
 def test_a_port_in_use_is_an_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(DeviceError, match="did not start"):
+        with pytest.raises(DeviceError, match="cannot listen"):
             start_server(["--port", str(port)])
         with pytest.raises(DeviceError, match="cannot listen"):
             start_tracker_process("127.0.0.1", port)

@@ -186,7 +186,10 @@ class Server:
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.counters = open_counters(args.counters) if args.counters else None
-        self.listener = socket.create_server((args.host, args.port), backlog=16)
+        try:
+            self.listener = socket.create_server((args.host, args.port), backlog=16)
+        except OSError as error:
+            raise SystemExit(f"cannot listen at {args.host}:{args.port}: {error}") from error
         self.emulator: str = args.emulator
         self.key: str = args.key
         self.folder: str | None = args.folder or None
