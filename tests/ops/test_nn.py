@@ -59,8 +59,10 @@ CONVOLUTIONS = [
     _conv("multiplier", (2, 7, 6, 3), (3, 3, 3, 2), op="DepthwiseConv2dNative"),
     _conv("stride", (1, 8, 8, 4), (3, 3, 4, 1), op="DepthwiseConv2dNative",
           strides=[1, 2, 2, 1]),
-    _conv("dilated", (1, 9, 9, 4), (3, 3, 4, 1), op="DepthwiseConv2dNative",
-          dilations=[1, 2, 2, 1]),
+    Case("DepthwiseConv2dNative", [feed(normal(1, 9, 9, 4)), normal(3, 3, 4, 1)], "dilated",
+         attrs={"strides": [1, 1, 1, 1], "padding": "SAME", "dilations": [1, 2, 2, 1]},
+         reference=lambda tf, x, w: tf.nn.depthwise_conv2d(x, w, [1, 1, 1, 1], "SAME",
+                                                           dilations=[2, 2]), **LOOSE),
     _channels_first("Conv2D", (2, 3, 7, 6), (3, 3, 3, 4), strides=[1, 2, 2, 1], padding="SAME"),
     _channels_first("DepthwiseConv2dNative", (2, 3, 7, 6), (3, 3, 3, 2), strides=[1, 1, 1, 1],
                     padding="VALID"),
@@ -168,8 +170,14 @@ IMAGES = [
 ]  # fmt: skip
 
 _RANGE = (np.float32(-0.7), np.float32(1.3))
-_LSTM = [feed(normal(2, 3)), feed(normal(2, 4, seed=1)), feed(normal(2, 4, seed=2)),
-         normal(7, 16, seed=3), *(normal(4, seed=i) for i in (4, 5, 6)), normal(16, seed=7)]
+_LSTM = [
+    feed(normal(2, 3)),
+    feed(normal(2, 4, seed=1)),
+    feed(normal(2, 4, seed=2)),
+    normal(7, 16, seed=3),
+    *(normal(4, seed=i) for i in (4, 5, 6)),
+    normal(16, seed=7),
+]
 _BLOCK = [feed(normal(3, 2, 3)), *_LSTM[1:]]
 OTHERS = [
     Case("FakeQuantWithMinMaxArgs", [feed(normal(4, 5))], attrs={"min": -1.0, "max": 1.5}, **LOOSE),

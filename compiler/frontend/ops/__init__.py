@@ -28,6 +28,7 @@ from dlcc.compiler.frontend.ops.source import SOURCE
 from dlcc.compiler.frontend.ops.space import SPACE
 from dlcc.compiler.frontend.ops.sparse import SPARSE
 from dlcc.compiler.frontend.ops.special import SPECIAL
+from dlcc.compiler.frontend.ops.resize import RESIZE
 
 TF_OPS = (
     SOURCE
@@ -47,6 +48,7 @@ TF_OPS = (
     | POOL
     | NN
     | IMAGE
+    | RESIZE
     | DETECT
     | RECURRENT
     | LOSS

@@ -92,7 +92,7 @@ def select(g: Emitter, node: Node) -> relax.Expr:
     c, x, y = g.args(node)
     if node.op == "Select" and 0 < g.rank(c) < g.rank(x):
         c = g.reshape(c, [*g.shape(c), *[1] * (g.rank(x) - g.rank(c))])
-    x, y = (broadcast(g, x, y) if g.shape(x) != g.shape(y) else (x, y))
+    x, y = broadcast(g, x, y) if g.shape(x) != g.shape(y) else (x, y)
     if len(g.shape(c)) != g.rank(x) or not all(isinstance(d, int) for d in g.shape(x)):
         c, x = broadcast(g, c, x)
         y = g.emit(R.broadcast_to(y, relax.ShapeExpr(g.shape(x))))
