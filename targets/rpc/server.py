@@ -320,13 +320,14 @@ def main() -> None:
     signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
     if args.parent:
         die_with(args.parent)
+    load_runtime()
+    server = Server(args)
+    sys.stdout.write(f"READY {server.port}\n")
+    sys.stdout.flush()
     try:
-        load_runtime()
-        server = Server(args)
-        sys.stdout.write(f"READY {server.port}\n")
-        sys.stdout.flush()
         server.serve()
     finally:
+        # Not when the start fails: the starter reads the reason out of that folder.
         if args.folder:
             shutil.rmtree(args.folder, ignore_errors=True)
 
