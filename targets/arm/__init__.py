@@ -8,9 +8,10 @@ from dlcc.targets.chips import Chip, chips
 from dlcc.targets.registry import DeviceOptions, Kind
 
 if TYPE_CHECKING:
+    from tvm.ir import IRModule
+
     from dlcc.targets.artifact import Artifact
     from dlcc.targets.device import Device
-    from tvm.ir import IRModule
 
 
 def _chips() -> tuple[Chip, ...]:
