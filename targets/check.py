@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib.metadata
+import platform
+import time
 from dataclasses import dataclass
 
-from dlcc.targets.errors import DlccError
 from dlcc.targets.registry import DeviceOptions, kind
 
 MUST_AGREE = ("apache-tvm", "apache-tvm-ffi")
@@ -21,26 +22,32 @@ class CheckRow:
     hint: str = ""
 
 
-def check(
-    address: str, target: str = "host", options: DeviceOptions | None = None
-) -> list[CheckRow]:
-    """Open a device for targets of a kind and tell what it is and what it lacks.
+def check(address: str, options: DeviceOptions | None = None) -> list[CheckRow]:
+    """Open a device and tell what it is, what it can run, and what it lacks.
 
-    A device that is not there is a row too; raises UnknownTarget and UsageError only.
+    Raises UsageError, DeviceError, ToolchainError.
     """
-    opened_as = kind(target)
-    try:
-        with opened_as.open_device(address, options or DeviceOptions()) as device:
-            facts = dict(device.describe())
-    except DlccError as error:
-        if error.exit_code == 2:
-            raise
-        return [CheckRow("device", error.what, good=False, hint=error.hint)]
-    rows = [CheckRow(name, value) for name, value in facts.items() if name not in MUST_AGREE]
+    # Only the kind decides what `local` and `emulator` are; servers are the same for all kinds.
+    owner = kind("arm" if address == "emulator" else "host")
+    start_s = time.perf_counter()
+    with owner.open_device(address, options or DeviceOptions()) as device:
+        opened_s = time.perf_counter() - start_s
+        facts = dict(device.describe())
+    rows = [_runs_row(facts.get("architecture", ""))]
+    rows += [CheckRow(name, value) for name, value in facts.items() if name not in MUST_AGREE]
+    rows.append(CheckRow("opened in", f"{opened_s:.2f} s"))
     rows += [_version_row(name, facts.get(name, "")) for name in MUST_AGREE]
     if address == "emulator" and not facts.get("counts"):
         rows.append(CheckRow("counts", "none", good=False, hint=_why_no_counts()))
     return rows
+
+
+def _runs_row(architecture: str) -> CheckRow:
+    """The kinds of targets whose code the device's processor takes."""
+    runs = ["arm"] if architecture in ("aarch64", "arm64") else []
+    runs += ["host"] if architecture == platform.machine() else []
+    hint = "" if runs else "no target of dlcc makes code for this processor"
+    return CheckRow("can run", ", ".join(runs) or "nothing", good=bool(runs), hint=hint)
 
 
 def _version_row(name: str, there: str) -> CheckRow:

@@ -280,9 +280,9 @@ def test_check_tells_facts_or_what_is_missing(server: ServerProcess) -> None:
     assert rows["apache-tvm"].good
     assert rows["architecture"].value == os.uname().machine
     assert {row.name for row in check("local")} >= {"threads", "apache-tvm"}
-    (row,) = check("emulator", "host")
-    assert not row.good
-    assert row.hint
+    assert rows["can run"].value == "host"
+    with pytest.raises(DeviceError):
+        check("rpc://127.0.0.1:9")
 
 
 SESSION = """

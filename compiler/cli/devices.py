@@ -94,11 +94,17 @@ def emulate(kind: str, port: int, tracker: str | None, key: str) -> None:
 @time_limit_option
 @json_option
 def check(address: str, time_limit_s: float, as_json: bool) -> None:
-    """Open a device and show what it says of itself."""
-    from dlcc.compiler.cli.device_facts import facts
+    """Show what a device can run, its versions, and what it lacks; exit with 1 if anything."""
     from dlcc.compiler.cli.show import show
+    from dlcc.compiler.errors import Mismatch
+    from dlcc.targets.check import check as check_device
+    from dlcc.targets.registry import DeviceOptions
 
-    show(facts(address, time_limit_s), as_json)
+    rows = check_device(address, DeviceOptions(time_limit_s=time_limit_s))
+    show(rows, as_json)
+    if bad := [row for row in rows if not row.good]:
+        lacks = ", ".join(f"{row.name}: {row.value}" for row in bad)
+        raise Mismatch(f"the device is not as it should be: {lacks}", hint=bad[0].hint)
 
 
 for _verb in (serve, tracker, list_devices, emulate, check):

@@ -173,7 +173,7 @@ def _served(verb: str, mark: str) -> Iterator[str]:
 class TestDevice:
     def test_local(self, dlcc: Dlcc) -> None:
         rows = json.loads(dlcc("device", "check", "local", "--json").out)
-        assert rows[0] == {"fact": "address", "value": "local"}
+        assert rows[0] == {"name": "can run", "value": "host", "good": True, "hint": ""}
 
     def test_served(self, server: str, dlcc: Dlcc) -> None:
         assert server.startswith("rpc://127.0.0.1:")
