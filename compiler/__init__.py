@@ -15,8 +15,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dlcc.compiler.driver import compile
     from dlcc.compiler.container.container import Container, open_container
+    from dlcc.compiler.driver import compile
     from dlcc.compiler.errors import DlccError
 
 __all__ = ["Container", "DlccError", "compile", "open_container"]

@@ -206,7 +206,8 @@ class Server:
     def serve(self) -> None:
         period = TRACKER_PERIOD_S if self.tracker else None
         while True:
-            ready, _, _ = select.select([self.listener, *self.watched], [], [], period)
+            sources: list[Any] = [self.listener, *self.watched]
+            ready, _, _ = select.select(sources, [], [], period)
             if 0 in ready:
                 return
             if self.listener in ready:
