@@ -6,14 +6,14 @@ import importlib.util
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
+from op_cases import normal
+
 from dlcc.compiler.errors import BadAttr, BadNode, UnsupportedOps
 from dlcc.compiler.frontend.load import load
 from dlcc.compiler.frontend.ops import TF_OPS
 from dlcc.compiler.frontend.ops.table import OpTable
 from dlcc.compiler.frontend.translate import translate
-from op_cases import normal
 
 
 def _tables():
@@ -81,7 +81,8 @@ ERRORS = {
         None, BadNode, r"bad \(UniqueV2\): unique slices along an axis",
     ),
     "op without a converter": (
-        lambda tf: tf.raw_ops.Fact(name="bad"), None, UnsupportedOps, r"no converter for 1 op: Fact",
+        lambda tf: tf.raw_ops.Fact(name="bad"), None, UnsupportedOps,
+        r"no converter for 1 op: Fact",
     ),
 }  # fmt: skip
 

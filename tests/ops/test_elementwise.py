@@ -7,11 +7,12 @@ import pytest
 from op_cases import Case, feed, ints, normal, uniform
 
 SPECIAL = np.array([0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 1e-4, np.inf, -np.inf, np.nan], np.float32)
-HALF = dict(rtol=2e-3, atol=2e-3, why="float16 has 11 bits; TensorFlow rounds between steps")
-FUNCTION = dict(rtol=1e-5, atol=2e-6, why="exp, log and their like in float32")
+HALF = {"rtol": 2e-3, "atol": 2e-3, "why": "float16 has 11 bits; TensorFlow rounds in between"}
+FUNCTION = {"rtol": 1e-5, "atol": 2e-6, "why": "exp, log and their like in float32"}
 
 _ANY = ("Abs", "Neg", "Sign", "Ceil", "Floor", "Exp", "Sin", "Cos", "Tanh", "Atan", "Sigmoid",
-        "Square", "Round", "Rint", "Expm1", "Erf", "Erfc", "Asinh", "Sinh", "Cosh", "Tan")  # fmt: skip
+        "Square", "Round", "Rint", "Expm1", "Erf", "Erfc", "Asinh", "Sinh", "Cosh",
+        "Tan")  # fmt: skip
 _POSITIVE = ("Sqrt", "Log", "Rsqrt", "Log1p", "Reciprocal", "Inv", "Lgamma", "Digamma")
 _UNIT = ("Asin", "Acos", "Atanh", "Erfinv")
 
@@ -36,7 +37,7 @@ CASES = [
         Case(op, [feed(SPECIAL)], "special values", **FUNCTION)
         for op in ("Abs", "Neg", "Floor", "Ceil", "Round", "Exp", "Tanh", "Sigmoid", "Sqrt",
                    "Log", "Log1p", "Expm1", "Sign", "Square", "Erf", "Rsqrt")
-    ),  # fmt: skip
+    ),
     Case("Expm1", [feed(np.float32([1e-7, -1e-6, 1e-3, 0.49, 0.51, 30, -30]))], "near 0",
          rtol=1e-6, atol=0),
     Case("Log1p", [feed(np.float32([1e-7, -1e-6, 1e-3, 0.5, 1e9, 1e20]))], "near 0",

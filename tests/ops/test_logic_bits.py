@@ -41,8 +41,8 @@ CASES = [
         for t, low in (("int32", -100), ("uint8", 0), ("int64", -100), ("int8", -100))
     ),
     *(
-        Case(op, [feed(ints(9, low=-99, high=99, dtype=t)), feed(ints(9, low=-2, high=70, dtype=t))],
-             t)
+        Case(op, [feed(ints(9, low=-99, high=99, dtype=t)), feed(ints(9, low=-2, high=70,
+                                                                       dtype=t))], t)
         for op in ("LeftShift", "RightShift")
         for t in ("int32", "int64", "int8")
     ),

@@ -7,8 +7,8 @@ import pytest
 from op_cases import Case, feed, ints, normal, uniform
 
 A, B = normal(3, 5), normal(5, 4, seed=1)
-LOOSE = dict(rtol=1e-4, atol=1e-5, why="sums in another order")
-SOLVED = dict(rtol=1e-3, atol=1e-4, why="elimination in float32, another order of pivots")
+LOOSE = {"rtol": 1e-4, "atol": 1e-5, "why": "sums in another order"}
+SOLVED = {"rtol": 1e-3, "atol": 1e-4, "why": "elimination in float32, another order of pivots"}
 SQUARE = normal(2, 4, 4) + 4 * np.eye(4, dtype=np.float32)
 POSITIVE = SQUARE @ SQUARE.transpose(0, 2, 1)
 ALIGN = ("LEFT_LEFT", "LEFT_RIGHT", "RIGHT_LEFT", "RIGHT_RIGHT")

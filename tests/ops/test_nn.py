@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from op_cases import Case, feed, ints, normal, uniform
 
-LOOSE = dict(rtol=2e-4, atol=2e-5, why="sums in another order")
-HALF = dict(rtol=2e-2, atol=2e-2, why="float16 has 11 bits")
+LOOSE = {"rtol": 2e-4, "atol": 2e-5, "why": "sums in another order"}
+HALF = {"rtol": 2e-2, "atol": 2e-2, "why": "float16 has 11 bits"}
 SPECIAL = np.array([0.0, -0.0, 1.5, -1.5, 7.0, np.inf, -np.inf, 100, -100], np.float32)
 
 

@@ -9,7 +9,7 @@ from op_cases import Case, feed, ints, normal, uniform
 X = normal(3, 4, 5)
 IDS = np.int32([0, 0, 1, 3, 3, 3])
 ROWS = normal(6, 3)
-LOOSE = dict(rtol=2e-5, atol=1e-5, why="sums in another order")
+LOOSE = {"rtol": 2e-5, "atol": 1e-5, "why": "sums in another order"}
 _AXES = {"all": [0, 1, 2], "last": [-1], "middle": [1], "two": [0, -1], "none": []}
 _REDUCE = ("Sum", "Prod", "Max", "Min", "Mean", "EuclideanNorm")
 

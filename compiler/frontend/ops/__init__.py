@@ -20,6 +20,7 @@ from dlcc.compiler.frontend.ops.pool import POOL
 from dlcc.compiler.frontend.ops.quantize import QUANTIZE
 from dlcc.compiler.frontend.ops.recurrent import RECURRENT
 from dlcc.compiler.frontend.ops.reduce import REDUCE
+from dlcc.compiler.frontend.ops.resize import RESIZE
 from dlcc.compiler.frontend.ops.segment import SEGMENT
 from dlcc.compiler.frontend.ops.shape import SHAPE
 from dlcc.compiler.frontend.ops.slice import SLICE
@@ -28,7 +29,6 @@ from dlcc.compiler.frontend.ops.source import SOURCE
 from dlcc.compiler.frontend.ops.space import SPACE
 from dlcc.compiler.frontend.ops.sparse import SPARSE
 from dlcc.compiler.frontend.ops.special import SPECIAL
-from dlcc.compiler.frontend.ops.resize import RESIZE
 
 TF_OPS = (
     SOURCE

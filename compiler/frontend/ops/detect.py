@@ -50,6 +50,22 @@ class Limits:
     sigma: relax.Expr
 
 
+def _decay(n: Dim, box: Any, state: Any, limits: Any, best: Any) -> None:
+    """Scale the scores of the boxes left by their overlap with the best one, or drop them."""
+    (score, live), (iou, least, sigma) = state, limits
+    zero, one = tirx.const(0, "float32"), tirx.const(1, "float32")
+    with T.serial(0, n) as j, T.If(live[j] != tirx.const(0, "int32")), T.Then():
+        overlapping = overlap(box, best[0] * 4, j * 4)
+        soft = tirx.exp(-overlapping * overlapping / (tirx.const(2.0) * sigma[0]))
+        weight = tirx.if_then_else(sigma[0] > zero, soft, one)
+        # a score that is not scaled is kept as it is, also where it is infinite
+        kept = tirx.if_then_else(weight == one, score[j], score[j] * weight)
+        score[j] = kept
+        gone = tirx.any(overlapping > iou[0], tirx.all(sigma[0] > zero, kept <= least[0]))
+        with T.If(gone), T.Then():
+            live[j] = tirx.const(0, "int32")
+
+
 def _suppressed(
     g: Emitter, boxes: relax.Expr, scores: relax.Expr, most: Dim, limits: Limits
 ) -> list[relax.Expr]:
@@ -60,20 +76,8 @@ def _suppressed(
     Source: tensorflow/core/kernels/image/non_max_suppression_op.cc, DoNonMaxSuppressionOp.
     """
     (n,) = g.shape(scores)
-    zero, one = tirx.const(0, "float32"), tirx.const(1, "float32")
+    zero = tirx.const(0, "float32")
     absent = tirx.const(0, "int32")
-
-    def decay(box: Any, score: Any, live: Any, iou: Any, least: Any, sigma: Any, best: Any) -> None:
-        with T.serial(0, n) as j, T.If(live[j] != absent), T.Then():
-            overlapping = overlap(box, best[0] * 4, j * 4)
-            soft = tirx.exp(-overlapping * overlapping / (tirx.const(2.0) * sigma[0]))
-            weight = tirx.if_then_else(sigma[0] > zero, soft, one)
-            # a score that is not scaled is kept as it is, also where it is infinite
-            kept = tirx.if_then_else(weight == one, score[j], score[j] * weight)
-            score[j] = kept
-            gone = tirx.any(overlapping > iou[0], tirx.all(sigma[0] > zero, kept <= least[0]))
-            with T.If(gone), T.Then():
-                live[j] = absent
 
     def body(box: Any, given: Any, iou: Any, least: Any, sigma: Any, *outs: Any) -> None:
         index, value, count, score, live, best = outs
@@ -93,7 +97,7 @@ def _suppressed(
                 index[i], value[i] = tirx.Cast("int32", best[0]), score[best[0]]
                 count[0] = wide(i) + 1
                 live[best[0]] = absent
-                decay(box, score, live, iou, least, sigma, best)
+                _decay(n, box, (score, live), (iou, least, sigma), best)
 
     outputs = [((most,), "int32"), ((most,), "float32"), ((1,), "int64"), ((n,), "float32"),
                ((n,), "int32"), ((1,), "int64")]  # fmt: skip
@@ -156,7 +160,7 @@ def crop_and_resize(g: Emitter, node: Node) -> relax.Expr:
                 tirx.all(p >= tirx.const(0.0), p <= tirx.Cast("float32", t.shape[a + 1] - 1))
                 for a, p in enumerate(places)
             ]
-            value = sample(t, wide(at(k)), *places, c)
+            value = sample(t, wide(at(k)), places[0], places[1], c)
             return tirx.if_then_else(tirx.all(*inside), value, outside)
 
         return te.compute([box.shape[0], *out, t.shape[3]], element, name="crop_and_resize")

@@ -41,9 +41,14 @@ def _hsv(g: Emitter, x: relax.Expr, f: Callable[[Any, Any, Any], Any], name: str
     return g.te(compute, x, name=name)
 
 
+def _numbers(like: Any) -> Callable[[float], Any]:
+    """Constants of the dtype of an expression."""
+    return lambda number: tirx.const(number, like.ty.dtype)
+
+
 def rgb_to_hsv_pixel(r: Any, g: Any, b: Any) -> tuple[Any, Any, Any]:
     """Hue in [0, 1), saturation, value. Source: Smith, "Color Gamut Transform Pairs", 1978."""
-    c = lambda v: tirx.const(v, r.ty.dtype)  # noqa: E731
+    c = _numbers(r)
     value = tirx.max(r, tirx.max(g, b))
     span = value - tirx.min(r, tirx.min(g, b))
     saturation = tirx.Select(value > c(0), span / tirx.Select(value > c(0), value, c(1)), c(0))
@@ -59,7 +64,7 @@ def rgb_to_hsv_pixel(r: Any, g: Any, b: Any) -> tuple[Any, Any, Any]:
 
 def hsv_to_rgb_pixel(h: Any, s: Any, v: Any) -> tuple[Any, Any, Any]:
     """Source: Smith, "Color Gamut Transform Pairs", 1978."""
-    c = lambda value: tirx.const(value, h.ty.dtype)  # noqa: E731
+    c = _numbers(h)
     top = h * c(6)
 
     def clamp(x: Any) -> Any:
@@ -69,7 +74,8 @@ def hsv_to_rgb_pixel(h: Any, s: Any, v: Any) -> tuple[Any, Any, Any]:
     green = clamp(c(2) - tirx.abs(top - c(2)))
     blue = clamp(c(2) - tirx.abs(top - c(4)))
     one = c(1)
-    return tuple(((one - s) + s * part) * v for part in (red, green, blue))  # type: ignore[return-value]
+    red, green, blue = (((one - s) + s * part) * v for part in (red, green, blue))
+    return red, green, blue
 
 
 @IMAGE.op("RGBToHSV")

@@ -135,7 +135,7 @@ def reciprocal(g: Emitter, node: Node) -> relax.Expr:
 
 
 def _fold_round(node: Node, x: np.ndarray) -> np.ndarray:
-    return np.rint(x).astype(x.dtype)
+    return np.asarray(np.rint(x), x.dtype)
 
 
 @MATH.op("Round", "Rint", fold=_fold_round)
@@ -312,20 +312,21 @@ def truncate_mod(g: Emitter, node: Node) -> relax.Expr:
 @MATH.op("DivNoNan", "MulNoNan", "Xdivy", "Xlogy")
 def zero_guarded(g: Emitter, node: Node) -> relax.Expr:
     """0 where the guarding operand is 0, whatever the other one is."""
-    x, y = g.args(node)
-    value, guard = {
+    x, y = operands(g, node)
+    choices: dict[str, tuple[Callable[[], relax.Expr], relax.Expr]] = {
         "DivNoNan": (lambda: R.divide(x, y), y),
         "MulNoNan": (lambda: R.multiply(x, y), y),
         "Xdivy": (lambda: R.divide(x, y), x),
         "Xlogy": (lambda: R.multiply(x, R.log(y)), x),
-    }[node.op]
+    }
+    value, guard = choices[node.op]
     zero = g.const(0, g.dtype(x))
     return R.where(R.equal(guard, zero), zero, value())
 
 
 @MATH.op("SquaredDifference")
 def squared_difference(g: Emitter, node: Node) -> relax.Expr:
-    d = g.emit(R.subtract(g.arg(node, 0), g.arg(node, 1)))
+    d = g.emit(R.subtract(*operands(g, node)))
     return R.multiply(d, d)
 
 

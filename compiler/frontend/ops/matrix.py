@@ -175,7 +175,7 @@ def matrix_set_diag(g: Emitter, node: Node) -> relax.Expr:
     align = _align(node)
 
     def compute(t: te.Tensor, new: te.Tensor) -> te.Tensor:
-        band = Band(low, high, *t.shape[-2:], new.shape[-1], align)
+        band = Band(low, high, t.shape[-2], t.shape[-1], new.shape[-1], align)
 
         def element(*i: Any) -> Any:
             inside, value = band.stored(new, i)

@@ -124,7 +124,7 @@ def _product(dims: Sequence[Dim]) -> Dim:
     total: Any = 1
     for dim in dims:
         total = dim if isinstance(total, int) and total == 1 else total * dim
-    return total  # type: ignore[no-any-return]
+    return total
 
 
 def _squeeze_axes(node: Node, dims: Sequence[Any]) -> list[int]:

@@ -33,7 +33,7 @@ def placeholder(g: Emitter, node: Node) -> Value:
 
 @SOURCE.op(
     "Identity", "PlaceholderWithDefault", "StopGradient", "PreventGradient", "Snapshot",
-    "CheckNumerics", "ReadVariableOp", "EnsureShape", 
+    "CheckNumerics", "ReadVariableOp", "EnsureShape",
     "DebugGradientIdentity", "DeepCopy", "RefIdentity",
 )  # fmt: skip
 def identity(g: Emitter, node: Node) -> Value:

@@ -117,34 +117,40 @@ def sparse_fill_empty_rows(g: Emitter, node: Node) -> Sequence[relax.Expr]:
     full = count + rows
 
     def body(at: Any, v: Any, other: Any, *outs: Any) -> None:
-        out, new, empty, position, start, total = outs
-        zero, one = tirx.const(0, "int64"), tirx.const(1, "int64")
-        with T.serial(0, rows) as r:
-            start[r] = zero
-        with T.serial(0, count) as i:
-            start[at[i * rank]] = start[at[i * rank]] + one
-        total[0] = zero
-        with T.serial(0, rows) as r:
-            empty[r] = start[r] == zero
-            start[r] = total[0] + tirx.max(start[r], one)
-            total[0] = start[r]
-            with T.If(empty[r]), T.Then():
-                new[total[0] - 1] = other[0]
-                out[(total[0] - 1) * rank] = wide(r)
-                for k in range(1, rank):
-                    out[(total[0] - 1) * rank + k] = zero
-        # backwards, so that `start` counts down to where each row begins and order is kept
-        with T.serial(0, count) as back:
-            i = count - 1 - back
-            row = at[i * rank]
-            start[row] = start[row] - one
-            position[i] = start[row]
-            new[start[row]] = v[i]
-            for k in range(rank):
-                out[start[row] * rank + k] = at[i * rank + k]
+        _fill_rows((count, rank, rows), (at, v, other), outs)
 
     outputs = [([full, rank], "int64"), ([full], g.dtype(values)), ([rows], "bool"),
                ([count], "int64"), ([rows], "int64"), ([1], "int64")]  # fmt: skip
     made = loop_kernel(g, "fill_empty_rows", [indices, values, default], outputs, body)
     kept = first_rows(g, node, made[:2], made[5])
     return [*kept, made[2], made[3]]
+
+
+def _fill_rows(sizes: tuple[Any, Any, Any], given: Any, outs: Any) -> None:
+    """Count the elements of each row, give each row its place, then put the elements there."""
+    (count, rank, rows), (at, v, other) = sizes, given
+    out, new, empty, position, start, total = outs
+    zero, one = tirx.const(0, "int64"), tirx.const(1, "int64")
+    with T.serial(0, rows) as r:
+        start[r] = zero
+    with T.serial(0, count) as i:
+        start[at[i * rank]] = start[at[i * rank]] + one
+    total[0] = zero
+    with T.serial(0, rows) as r:
+        empty[r] = start[r] == zero
+        start[r] = total[0] + tirx.max(start[r], one)
+        total[0] = start[r]
+        with T.If(empty[r]), T.Then():
+            new[total[0] - 1] = other[0]
+            out[(total[0] - 1) * rank] = wide(r)
+            for k in range(1, rank):
+                out[(total[0] - 1) * rank + k] = zero
+    # backwards, so that `start` counts down to where each row begins and order is kept
+    with T.serial(0, count) as back:
+        i = count - 1 - back
+        row = at[i * rank]
+        start[row] = start[row] - one
+        position[i] = start[row]
+        new[start[row]] = v[i]
+        for k in range(rank):
+            out[start[row] * rank + k] = at[i * rank + k]
