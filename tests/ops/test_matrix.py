@@ -94,6 +94,7 @@ CASES = [
     Case("MatrixInverse", [feed(SQUARE[:, ::-1].copy())], "pivots", attrs={"adjoint": True},
          **SOLVED),
     Case("MatrixDeterminant", [feed(SQUARE[:, ::-1].copy())], **SOLVED),
+    Case("LogMatrixDeterminant", [feed(SQUARE[:, ::-1].copy())], **SOLVED),
     Case("MatrixSolve", [feed(SQUARE), feed(normal(2, 4, 3))], **SOLVED),
     Case("MatrixSolve", [feed(SQUARE), feed(normal(2, 4, 3))], "adjoint", attrs={"adjoint": True},
          **SOLVED),

@@ -179,7 +179,13 @@ _LSTM = [
     normal(16, seed=7),
 ]
 _BLOCK = [feed(normal(3, 2, 3)), *_LSTM[1:]]
+_PATCH = {"ksizes": [1, 3, 2, 1], "strides": [1, 2, 1, 1], "rates": [1, 1, 2, 1]}
+_GREY = {"strides": [1, 2, 1, 1], "rates": [1, 1, 2, 1]}
 OTHERS = [
+    *(Case("ExtractImagePatches", [feed(normal(2, 7, 6, 3))], p, attrs=_PATCH | {"padding": p})
+      for p in ("SAME", "VALID")),
+    *(Case("Dilation2D", [feed(normal(2, 7, 6, 3)), normal(3, 2, 3)], p,
+           attrs=_GREY | {"padding": p}) for p in ("SAME", "VALID")),
     Case("FakeQuantWithMinMaxArgs", [feed(normal(4, 5))], attrs={"min": -1.0, "max": 1.5}, **LOOSE),
     *(Case("FakeQuantWithMinMaxVars", [feed(normal(4, 5)), *_RANGE], f"{bits} {narrow}",
            attrs={"num_bits": bits, "narrow_range": narrow}, **LOOSE)

@@ -55,6 +55,11 @@ CASES = [
     ),
     Case("Cumsum", [feed(ints(3, 4)), np.int32(1)], "int32"),
     Case("TopKV2", [feed(X), np.int32(3)]),
+    *(Case(op, [feed(np.sort(ints(2, 9), 1)), feed(ints(2, 5, low=-1, high=12, seed=1))])
+      for op in ("LowerBound", "UpperBound")),
+    *(Case("NthElement", [feed(X), np.int32(2)], str(r), attrs={"reverse": r})
+      for r in (False, True)),
+    Case("HistogramFixedWidth", [feed(normal(40)), np.float32([-1, 1.5]), np.int32(7)]),
     Case("TopKV2", [feed(ints(4, 9, high=4)), np.int32(5)], "ties"),
     *(Case(op, [feed(ROWS), feed(IDS)], **LOOSE)
       for op in ("SegmentSum", "SegmentMean", "SegmentProd", "SegmentMax", "SegmentMin")),

@@ -21,6 +21,7 @@ from dlcc.compiler.frontend.ops.quantize import QUANTIZE
 from dlcc.compiler.frontend.ops.recurrent import RECURRENT
 from dlcc.compiler.frontend.ops.reduce import REDUCE
 from dlcc.compiler.frontend.ops.resize import RESIZE
+from dlcc.compiler.frontend.ops.search import SEARCH
 from dlcc.compiler.frontend.ops.segment import SEGMENT
 from dlcc.compiler.frontend.ops.shape import SHAPE
 from dlcc.compiler.frontend.ops.slice import SLICE
@@ -29,6 +30,7 @@ from dlcc.compiler.frontend.ops.source import SOURCE
 from dlcc.compiler.frontend.ops.space import SPACE
 from dlcc.compiler.frontend.ops.sparse import SPARSE
 from dlcc.compiler.frontend.ops.special import SPECIAL
+from dlcc.compiler.frontend.ops.windows import WINDOWS
 
 TF_OPS = (
     SOURCE
@@ -48,6 +50,8 @@ TF_OPS = (
     | POOL
     | NN
     | IMAGE
+    | SEARCH
+    | WINDOWS
     | RESIZE
     | DETECT
     | RECURRENT

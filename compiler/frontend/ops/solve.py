@@ -160,3 +160,11 @@ def matrix_determinant(g: Emitter, node: Node) -> relax.Expr:
 def matrix_solve(g: Emitter, node: Node) -> relax.Expr:
     a, b = g.args(node)
     return _eliminated(g, _transposed(g, a) if node.attr("adjoint") else a, b)[0]
+
+
+@SOLVE.op("LogMatrixDeterminant")
+def log_matrix_determinant(g: Emitter, node: Node) -> list[relax.Expr]:
+    """(sign, log |determinant|)."""
+    x = g.arg(node, 0)
+    determinant = _eliminated(g, x, _identity(g, x))[1]
+    return [g.emit(R.sign(determinant)), g.emit(R.log(R.abs(determinant)))]
