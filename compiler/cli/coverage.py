@@ -25,11 +25,12 @@ def rows(
     inputs: Mapping[str, Sequence[int | None] | None],
     outputs: Sequence[str],
     target: str | None,
-) -> list[Coverage]:
-    """Every op between inputs and outputs, those without converter first.
+) -> tuple[list[Coverage], str]:
+    """Every op between inputs and outputs, those without converter first, and the way around them.
 
     target: a kind or chip that must exist; every target takes every op that has a converter.
     Raises UnknownTarget, UnreadableModel, UnknownName."""
+    from dlcc.compiler.frontend.check import missing_nodes, way_out
     from dlcc.compiler.frontend.load import load
     from dlcc.compiler.frontend.ops import TF_OPS
 
@@ -45,13 +46,11 @@ def rows(
         Coverage(op, n, TF_OPS[op].source if op in TF_OPS else None, tuple(nodes[op][:3]))
         for op, n in counts.items()
     ]
-    return sorted(found, key=lambda row: (row.converter is not None, -row.count, row.op))
+    found.sort(key=lambda row: (row.converter is not None, -row.count, row.op))
+    return found, way_out(graph, missing_nodes(graph))
 
 
-def require_all(found: Sequence[Coverage]) -> None:
+def require_all(found: Sequence[Coverage], hint: str) -> None:
     """Raises Mismatch (exit code 1) that names the ops without converter."""
     if missing := [f"{row.op} ({row.count})" for row in found if row.converter is None]:
-        raise Mismatch(
-            f"no converter for {', '.join(missing)}",
-            hint="cut the graph before these nodes with --output, or add a converter",
-        )
+        raise Mismatch(f"no converter for {', '.join(missing)}", hint=hint)

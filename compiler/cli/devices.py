@@ -81,12 +81,18 @@ def list_devices(tracker: str, as_json: bool) -> None:
 @click.argument("kind", type=click.Choice(EMULATED))
 @port_option(SERVER_PORT)
 @tracker_option
+@click.option(
+    "--own-tracker",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Start a tracker on this loopback port too, and enter the device at it; 0: any free one.",
+)
 @key_option
-def emulate(kind: str, port: int, tracker: str | None, key: str) -> None:
+def emulate(kind: str, port: int, tracker: str | None, own_tracker: int | None, key: str) -> None:
     """Offer an emulated device until interrupted; built on first use."""
     from dlcc.targets.rpc.serve import emulate_arm
 
-    {"arm": emulate_arm}[kind](port, tracker, key)
+    {"arm": emulate_arm}[kind](port, tracker, key, own_tracker)
 
 
 @click.command(cls=Verb)

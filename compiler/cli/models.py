@@ -131,9 +131,9 @@ def check(
     from dlcc.compiler.cli import coverage
     from dlcc.compiler.cli.show import show
 
-    rows = coverage.rows(model, dict(inputs), outputs, target)
+    rows, hint = coverage.rows(model, dict(inputs), outputs, target)
     show(rows, as_json)
-    coverage.require_all(rows)
+    coverage.require_all(rows, hint)
 
 
 @click.command(cls=Verb)

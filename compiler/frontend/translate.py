@@ -13,6 +13,7 @@ from tvm import relax, tirx
 from tvm.ir import IRModule
 
 from dlcc.compiler.errors import BadNode, DlccError, ModelError, UnsupportedOps
+from dlcc.compiler.frontend.check import missing_nodes, way_out
 from dlcc.compiler.frontend.emitter import Emitter, Known, Value, known, static_int
 from dlcc.compiler.frontend.graph import ALL_OUTPUTS, Graph, Input, Node, TensorRef
 from dlcc.compiler.frontend.ops import TF_OPS
@@ -45,9 +46,8 @@ class Model:
 
 def translate(graph: Graph) -> Model:
     """Convert every node; raises UnsupportedOps with all missing ops, BadNode for a node."""
-    cut = {i.ref.node for i in graph.inputs}
-    if missing := TF_OPS.missing(n for n in graph.nodes if n.name not in cut):
-        raise UnsupportedOps(missing)
+    if missing := missing_nodes(graph):
+        raise UnsupportedOps(missing, hint=way_out(graph, missing))
     builder = relax.BlockBuilder()
     g = Emitter(graph, builder)
     params = [_parameter(i) for i in graph.inputs]

@@ -8,9 +8,10 @@ import os
 import socket
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
-from dlcc.targets.errors import DeviceError
+from dlcc.targets.errors import DeviceError, UsageError
 from dlcc.targets.local import physical_cores
 from dlcc.targets.rpc import server
 from dlcc.targets.rpc import tracker as tracker_program
@@ -51,17 +52,30 @@ def serve(
     )
 
 
-def emulate_arm(port: int = SERVER_PORT, tracker: str | None = None, key: str = "") -> None:
+def emulate_arm(
+    port: int = SERVER_PORT,
+    tracker: str | None = None,
+    key: str = "",
+    own_tracker: int | None = None,
+) -> None:
     """Offer an emulated Arm device on loopback until SIGINT or SIGTERM; builds it on first use.
 
+    own_tracker: a loopback port to start a tracker on, at which the device is entered.
     Raises UsageError, DeviceError, and ToolchainError when it cannot be built."""
     from dlcc.targets.arm.emulator import start_emulator
 
+    if tracker and own_tracker is not None:
+        raise UsageError("a device is entered at one tracker, its own or another")
     key = key or "arm"
-    started = start_emulator(_arguments("127.0.0.1", port, tracker, key), shown=True)
-    started.wait_until_told(
-        lambda: _announce("an emulated Arm device", "127.0.0.1", started.port, tracker, key)
-    )
+    with ExitStack() as stack:
+        if own_tracker is not None:
+            started_tracker = start_tracker_process("127.0.0.1", own_tracker, shown=True)
+            stack.callback(started_tracker.stop)
+            tracker = f"127.0.0.1:{started_tracker.port}"
+        started = start_emulator(_arguments("127.0.0.1", port, tracker, key), shown=True)
+        started.wait_until_told(
+            lambda: _announce("an emulated Arm device", "127.0.0.1", started.port, tracker, key)
+        )
 
 
 def start_tracker(host: str = "127.0.0.1", port: int = TRACKER_PORT) -> None:

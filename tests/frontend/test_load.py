@@ -203,7 +203,8 @@ def test_all_unsupported_ops_are_reported_at_once():
 
     graph = graph_def(
         placeholder("x", 2),
-        unary("a", "FluxCapacitor", "x"),
+        unary("good", "Tanh", "x"),
+        unary("a", "FluxCapacitor", "good"),
         unary("b", "FluxCapacitor", "a"),
         unary("c", "WarpDrive", "b"),
     )
@@ -211,6 +212,7 @@ def test_all_unsupported_ops_are_reported_at_once():
         translate(load(graph))
     assert caught.value.ops == {"FluxCapacitor": ["a", "b"], "WarpDrive": ["c"]}
     assert "no converter for 2 ops: FluxCapacitor (2 nodes: a, b)" in str(caught.value)
+    assert "--output good" in caught.value.hint
 
 
 def test_a_node_that_cannot_be_converted_is_named():
