@@ -111,6 +111,8 @@ CASES = [
         for adjoint, n in ((False, 5), (True, 4)) for transposed in (False, True)
     ),
     Case("SparseReshape", [feed(COORDINATES), feed(np.int64([4, 5])), feed(np.int64([2, -1, 5]))]),
+    Case("SparseReshape", [feed(COORDINATES + 9), feed(np.int64([4, 5])), np.int64([4, -1])],
+         "same shape, outside"),
     Case("SparseFillEmptyRows", [feed(COORDINATES), feed(normal(4)), np.int64([6, 5]),
                                  np.float32(9)]),
     Case("NonMaxSuppression", [feed(BOXES), feed(SCORES), np.int32(5)],

@@ -91,11 +91,16 @@ def sparse_reshape(g: Emitter, node: Node) -> Sequence[relax.Expr]:
     shape = loop_kernel(g, "sparse_shape", [old, new], [([after], "int64")], shape_of)[0]
 
     def body(at: Any, o: Any, n: Any, out: Any) -> None:
+        same = tirx.all(*(o[k] == n[k] for k in range(min(before, after))))
         with T.serial(0, count) as i:
             rest = _flat([at[i * before + k] for k in range(before)], [o[k] for k in range(before)])
             for k in reversed(range(after)):
                 extent = tirx.max(n[k], tirx.const(1, "int64"))
-                out[i * after + k] = tirx.floormod(rest, extent)
+                place = tirx.floormod(rest, extent)
+                # for the same shape TensorFlow passes coordinates on, also those outside it
+                if before == after:
+                    place = tirx.Select(same, at[i * after + k], place)
+                out[i * after + k] = place
                 rest = tirx.floordiv(rest, extent)
 
     tensors = [indices, old, shape]
