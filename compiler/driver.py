@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -59,13 +60,18 @@ def compile(
         container = Container.of(
             translated.name, module, translated.inputs, translated.outputs, artifacts
         )
-    container.times_s.update(times_s)
-    for artifact in artifacts:
-        for part, seconds in artifact.times_s.items():
-            container.times_s[part] = container.times_s.get(part, 0.0) + seconds
-    for part, seconds in container.times_s.items():
-        log.info("%-10s %7.3f s", part, seconds)
+    container.times_s.update(_sum_of_parts(times_s, *(a.times_s for a in artifacts)))
     return container
+
+
+def _sum_of_parts(*times_s: Mapping[str, Any]) -> dict[str, float]:
+    """Seconds by part, over all targets, each said as a line of the log."""
+    total_s: Counter[str] = Counter()  # counts seconds
+    for parts in times_s:
+        total_s.update(parts)
+    for part, seconds in total_s.items():
+        log.info("%-10s %7.3f s", part, seconds)
+    return dict(total_s)
 
 
 def _require_shapes(graph: Graph, chips: Sequence[Chip]) -> None:
