@@ -46,6 +46,21 @@ def check_feeds(inputs: Sequence[TensorSpec], feeds: Mapping[str, object]) -> li
     return tensors
 
 
+def as_pairs(tensors: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Complex tensors (…) as a module takes them: real and imaginary parts, (…, 2)."""
+    return [
+        t.reshape(*t.shape, 1).view(t.real.dtype) if t.dtype.kind == "c" else t for t in tensors
+    ]
+
+
+def as_complex(spec: TensorSpec, result: np.ndarray) -> np.ndarray:
+    """A module's result as the user sees it: pairs (…, 2) of a complex output as numbers (…)."""
+    wanted = DTYPES[spec.dtype]
+    if wanted.kind != "c" or result.dtype == wanted:
+        return result
+    return np.ascontiguousarray(result).view(wanted).reshape(result.shape[:-1])
+
+
 def plain_name(name: str) -> str:
     """A tensor's name without the ":0" that TensorFlow appends to first outputs."""
     return name.removesuffix(":0")

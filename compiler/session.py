@@ -19,7 +19,7 @@ from dlcc.compiler.errors import (
     UsageError,
     did_you_mean,
 )
-from dlcc.compiler.feeds import check_feeds
+from dlcc.compiler.feeds import as_complex, as_pairs, check_feeds
 from dlcc.targets import registry
 from dlcc.targets.device import Bench, Program
 
@@ -69,11 +69,11 @@ class Session:
         Raises BadFeed, DeviceError.
         """
         program = self._loaded()
-        tensors = check_feeds(self._container.inputs, inputs)
+        tensors = as_pairs(check_feeds(self._container.inputs, inputs))
         with _naming(self.target, self.device):
             results = program.run(tensors)
-        names = [spec.name for spec in self._container.outputs]
-        return dict(zip(names, results, strict=True))
+        outputs = self._container.outputs
+        return {o.name: as_complex(o, r) for o, r in zip(outputs, results, strict=True)}
 
     def bench(self, inputs: Mapping[str, object], repeat: int = 20) -> Bench:
         """Cost of one inference: `repeat` times in seconds, or counts on an emulated device.
@@ -82,7 +82,7 @@ class Session:
         if repeat < 1:
             raise UsageError(f"repeat is {repeat}; at least one inference is needed")
         program = self._loaded()
-        tensors = check_feeds(self._container.inputs, inputs)
+        tensors = as_pairs(check_feeds(self._container.inputs, inputs))
         with _naming(self.target, self.device):
             return program.bench(tensors, repeat)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -33,7 +34,15 @@ class Known:
         return self.array.dtype == object and self.dtype != "string"
 
 
-Value: TypeAlias = "relax.Expr | Known"
+@dataclass(frozen=True, slots=True)
+class Complex:
+    """A complex tensor as two real ones of a shape: TVM has no complex dtype."""
+
+    real: relax.Expr
+    imag: relax.Expr
+
+
+Value: TypeAlias = "relax.Expr | Known | Complex"
 
 
 def known(array: Any, dtype: str | None = None) -> Known:
@@ -44,6 +53,21 @@ def known(array: Any, dtype: str | None = None) -> Known:
         if all(v is not None for v in flat):
             array = np.array(flat, dtype).reshape(array.shape)
     return Known(array, dtype or array.dtype.name)
+
+
+def is_complex(value: Value) -> bool:
+    return isinstance(value, Complex) or (
+        isinstance(value, Known) and value.array.dtype.kind == "c"
+    )
+
+
+def part_of(value: Value, part: str) -> Value:
+    """The "real" or "imag" part of a complex value; any other value itself."""
+    if isinstance(value, Complex):
+        return value.real if part == "real" else value.imag
+    if isinstance(value, Known) and is_complex(value):
+        return known(np.ascontiguousarray(getattr(value.array, part)))
+    return value
 
 
 def static_int(dim: Any) -> int | None:
@@ -62,6 +86,7 @@ class Emitter:
         self.values: dict[TensorRef, Value] = {}
         self._tensors: dict[TensorRef, relax.Expr] = {}
         self._measured: list[tirx.Var] = []
+        self._parts: Sequence[str] = ()
 
     # ---- inputs of a node
 
@@ -72,13 +97,18 @@ class Emitter:
         ref = node.inputs[index]
         if ref not in self.values:
             raise BadNode(node, f"reads {str(ref)!r}, which its node does not make")
-        return self.values[ref]
+        value = self.values[ref]
+        return part_of(value, self._parts[index]) if self._parts else value
 
     def arg(self, node: Node, index: int) -> relax.Expr:
         """Input `index` of a node as a Relax tensor."""
         value = self.value(node, index)
+        if is_complex(value):
+            raise BadNode(node, f"has no form for complex numbers (input {index})")
         if not isinstance(value, Known):
             return value
+        if self._parts:
+            return self.tensor(value)
         ref = node.inputs[index]
         if ref not in self._tensors:
             self._tensors[ref] = self.tensor(value)
@@ -143,6 +173,15 @@ class Emitter:
     def may_be_negative(self, dim: Dim) -> bool:
         """Whether a symbolic dimension is a number measured at run time, not an extent."""
         return any(dim.same_as(m) for m in self._measured) if not isinstance(dim, int) else False
+
+    @contextmanager
+    def as_parts(self, parts: Sequence[str]) -> Iterator[None]:
+        """Within it a node's inputs are their real or imaginary parts: one name an input."""
+        self._parts = parts
+        try:
+            yield
+        finally:
+            self._parts = ()
 
     # ---- facts about tensors
 

@@ -14,9 +14,19 @@ from tvm.ir import IRModule
 
 from dlcc.compiler.errors import BadNode, DlccError, ModelError, UnsupportedOps
 from dlcc.compiler.frontend.check import missing_nodes, way_out
-from dlcc.compiler.frontend.emitter import Emitter, Known, Value, known, static_int
+from dlcc.compiler.frontend.complex_parts import PART_DTYPES, paired, unpaired, value_dtype
+from dlcc.compiler.frontend.emitter import (
+    Complex,
+    Emitter,
+    Known,
+    Value,
+    is_complex,
+    known,
+    static_int,
+)
 from dlcc.compiler.frontend.graph import ALL_OUTPUTS, Graph, Input, Node, TensorRef
 from dlcc.compiler.frontend.ops import TF_OPS
+from dlcc.compiler.frontend.ops.complex import COMPLEX_FORMS
 from dlcc.compiler.frontend.ops.table import Row
 
 log = logging.getLogger("dlcc")
@@ -52,15 +62,19 @@ def translate(graph: Graph) -> Model:
     g = Emitter(graph, builder)
     params = [_parameter(i) for i in graph.inputs]
     for entry, param in zip(graph.inputs, params, strict=True):
-        g.values[entry.ref] = g.empty(param) or param
+        if not entry.dtype.startswith("complex"):
+            g.values[entry.ref] = g.empty(param) or param
     with builder.function("main", params, attrs={"num_input": len(params)}):
+        for entry, param in zip(graph.inputs, params, strict=True):
+            if entry.dtype.startswith("complex"):
+                g.values[entry.ref] = unpaired(g, param)
         for node in graph.nodes:
             _convert(g, node)
-        names, tensors = _outputs(g)
+        names, tensors, dtypes = _outputs(g)
         results = [builder.emit(t) for t in tensors]
         builder.emit_func_output(relax.Tuple(results))
-    inputs = tuple(_spec(i.name, p) for i, p in zip(graph.inputs, params, strict=True))
-    outputs = tuple(_spec(n, r) for n, r in zip(names, results, strict=True))
+    inputs = tuple(_spec(i.name, p, i.dtype) for i, p in zip(graph.inputs, params, strict=True))
+    outputs = tuple(map(_spec, names, results, dtypes))
     return Model(graph.name, _in_dataflow(builder.finalize()), inputs, outputs)
 
 
@@ -96,6 +110,8 @@ def _parameter(entry: Input) -> relax.Var:
     dims = [
         tirx.Var(f"{stem}_d{i}", "int64") if d is None else d for i, d in enumerate(entry.shape)
     ]
+    if entry.dtype in PART_DTYPES:  # pairs of real and imaginary part along a last axis
+        return relax.Var(stem, relax.TensorType([*dims, 2], PART_DTYPES[entry.dtype]))
     return relax.Var(stem, relax.TensorType(dims, entry.dtype))
 
 
@@ -112,6 +128,9 @@ def _convert(g: Emitter, node: Node) -> None:
     try:
         results = _folded(g, node, row)
         if results is None:
+            values = [g.value(node, i) for i in range(len(node.inputs))]
+            if any(map(is_complex, values)):
+                row = COMPLEX_FORMS.get(node.op, row)
             results = row.convert(g, node)
             log.debug("%s (%s) -> %s", node.name, node.op, row.source)
     except DlccError:
@@ -139,6 +158,12 @@ def _bound(g: Emitter, node: Node, result: Any) -> Value:
         return result
     if isinstance(result, np.ndarray | np.generic):
         return known(result)
+    if isinstance(result, Complex):
+        parts = [_bound(g, node, part) for part in (result.real, result.imag)]
+        if isinstance(parts[0], Known):
+            array = parts[0].array
+            return known(array.astype(np.result_type(array, np.complex64)))
+        return Complex(*parts)
     if not isinstance(result, relax.Var):
         result = g.emit(result, identifier(node.name))
     return g.empty(result) or result
@@ -176,15 +201,18 @@ def _known_like(result: Any, values: Sequence[Value]) -> Known:
     return known(array, dtype)
 
 
-def _outputs(g: Emitter) -> tuple[list[str], list[relax.Expr]]:
+def _outputs(g: Emitter) -> tuple[list[str], list[relax.Expr], list[str]]:
+    """Names, tensors and TensorFlow's dtypes of the outputs."""
     names: list[str] = []
     tensors: list[relax.Expr] = []
+    dtypes: list[str] = []
     for output in g.graph.outputs:
         for name, ref in _output_refs(g, output.name, output.ref):
             value = g.values[ref]
             names.append(name)
-            tensors.append(g.tensor(value) if isinstance(value, Known) else value)
-    return names, tensors
+            tensors.append(paired(g, value))
+            dtypes.append(value_dtype(g, value))
+    return names, tensors, dtypes
 
 
 def _output_refs(g: Emitter, name: str, ref: TensorRef) -> list[tuple[str, TensorRef]]:
@@ -197,11 +225,12 @@ def _output_refs(g: Emitter, name: str, ref: TensorRef) -> list[tuple[str, Tenso
     return [(name if r.index == 0 else str(r), r) for r in made]
 
 
-def _spec(name: str, tensor: relax.Var) -> TensorSpec:
+def _spec(name: str, tensor: relax.Var, dtype: str) -> TensorSpec:
+    """The tensor as the user sees it: a pair of parts is one complex number."""
     shape = tensor.ty.shape
     if not isinstance(shape, relax.ShapeExpr):
         dims: tuple[int | str, ...] = ("?",) * int(tensor.ty.ndim)
     else:
         ints = [static_int(d) for d in shape.values]
         dims = tuple(str(d) if i is None else i for i, d in zip(ints, shape.values, strict=True))
-    return TensorSpec(name, str(tensor.ty.dtype), dims)
+    return TensorSpec(name, dtype, dims[:-1] if dtype in PART_DTYPES else dims)

@@ -116,7 +116,8 @@ def _check(case: Case, index: int, found: np.ndarray, expected: np.ndarray) -> N
     if expected.dtype.kind in "biu":
         np.testing.assert_array_equal(found, expected)
         return
-    wide = [np.asarray(v, np.float64) for v in (found, expected)]
+    width = np.complex128 if expected.dtype.kind == "c" else np.float64
+    wide = [np.asarray(v, width) for v in (found, expected)]
     np.testing.assert_allclose(*wide, rtol=case.rtol, atol=case.atol, equal_nan=True)
 
 

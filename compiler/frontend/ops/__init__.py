@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dlcc.compiler.frontend.ops.array import ARRAY
 from dlcc.compiler.frontend.ops.bits import BITS
+from dlcc.compiler.frontend.ops.complex import COMPLEX
 from dlcc.compiler.frontend.ops.conv import CONV
 from dlcc.compiler.frontend.ops.detect import DETECT
 from dlcc.compiler.frontend.ops.dynamic import DYNAMIC
+from dlcc.compiler.frontend.ops.fourier import FOURIER
 from dlcc.compiler.frontend.ops.gather import GATHER
 from dlcc.compiler.frontend.ops.image import IMAGE
 from dlcc.compiler.frontend.ops.linalg import LINALG
@@ -18,6 +20,8 @@ from dlcc.compiler.frontend.ops.nn import NN
 from dlcc.compiler.frontend.ops.pad import PAD
 from dlcc.compiler.frontend.ops.pool import POOL
 from dlcc.compiler.frontend.ops.quantize import QUANTIZE
+from dlcc.compiler.frontend.ops.random import RANDOM
+from dlcc.compiler.frontend.ops.random_laws import RANDOM_LAWS
 from dlcc.compiler.frontend.ops.recurrent import RECURRENT
 from dlcc.compiler.frontend.ops.reduce import REDUCE
 from dlcc.compiler.frontend.ops.resize import RESIZE
@@ -54,6 +58,10 @@ TF_OPS = (
     | WINDOWS
     | RESIZE
     | DETECT
+    | COMPLEX
+    | FOURIER
+    | RANDOM
+    | RANDOM_LAWS
     | RECURRENT
     | LOSS
     | QUANTIZE

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from tvm import relax, te, tirx
 
-from dlcc.compiler.frontend.emitter import Emitter, Known
+from dlcc.compiler.frontend.complex_parts import PART_DTYPES
+from dlcc.compiler.frontend.emitter import Complex, Emitter, Known
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.ops.logic import differ
 from dlcc.compiler.frontend.ops.math import binary_kernel, is_integer, pointwise
@@ -82,8 +83,11 @@ def _cast(node: Node, x: np.ndarray) -> np.ndarray:
 
 
 @BITS.op("Cast", fold=_fold_cast, symbolic=True)
-def cast(g: Emitter, node: Node) -> relax.Expr:
+def cast(g: Emitter, node: Node) -> relax.Expr | Complex:
     x, dtype = g.arg(node, 0), node.attr("DstT")
+    if dtype in PART_DTYPES:
+        real = g.emit(R.astype(x, PART_DTYPES[dtype]))
+        return Complex(real, R.zeros_like(real))
     if dtype == "bool":
         return differ(g, x, g.const(0, g.dtype(x)))
     return R.astype(x, dtype)
