@@ -23,7 +23,15 @@ def script(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(str(SCRIPTS))
 
     def load(name: str) -> ModuleType:
-        for module in ("checkout", "install", "checks", "zoo", "zoo_check", "bench_compile"):
+        for module in (
+            "checkout",
+            "install",
+            "checks",
+            "zoo",
+            "zoo_check",
+            "bench_compile",
+            "bench_import",
+        ):
             monkeypatch.delitem(sys.modules, module, raising=False)
         return __import__(name)
 
@@ -212,3 +220,14 @@ def test_a_reference_that_could_not_tell_is_refused(script, output, why: str) ->
 def test_parts_of_compiling_are_read_off_what_compile_says(script) -> None:
     said = "compiling m.pb for host\nimport    0.306 s\ncodegen   2.021 s\nwrote m.dlc (1.2 s)\n"
     assert script("bench_compile").parts(said) == {"import": 0.306, "codegen": 2.021}
+
+
+def test_importing_is_measured_in_a_process_of_its_own(script, tmp_path: Path) -> None:
+    bench = script("bench_import")
+    row = bench.in_child(200, 0, tmp_path)
+    assert row.nodes == 200
+    assert set(row.parts_s) == {"load", "translate", "optimize"}
+    assert row.peak_bytes >= row.start_bytes > 0
+    asked = bench.verdicts([row], row)
+    assert asked["time grows as nodes do"]
+    assert len(asked) == 3

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from tvm import relax, te, tirx
+from tvm import relax, runtime, te, tirx
 from tvm.ir import Type
 
 from dlcc.compiler.errors import BadNode
@@ -16,6 +16,8 @@ from dlcc.compiler.frontend.graph import Graph, Node, TensorRef
 
 # an int, or a symbolic dimension: an integer expression over the dimensions left open
 Dim: TypeAlias = int | Any
+
+SHARED_FROM_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ class Emitter:
         ref = node.inputs[index]
         if ref not in self._tensors:
             self._tensors[ref] = self.tensor(value)
+            self.values[ref] = _shared(value, self._tensors[ref])
         return self._tensors[ref]
 
     def args(self, node: Node) -> list[relax.Expr]:
@@ -238,7 +241,8 @@ class Emitter:
         if not value.array.size:  # TVM stores no constant without elements
             return self.emit(relax.op.zeros(relax.ShapeExpr(value.array.shape), value.dtype))
         if not value.symbolic:
-            return relax.const(np.array(value.array, order="C"), value.dtype)
+            array = np.asarray(value.array, value.dtype, order="C")
+            return relax.const(runtime.tensor(array), value.dtype)
         flat = list(value.array.reshape(-1))
         shape = value.array.shape
 
@@ -261,6 +265,13 @@ class Emitter:
 
     def reshape(self, expr: relax.Expr, dims: Sequence[Dim]) -> relax.Expr:
         return relax.op.reshape(expr, relax.ShapeExpr(list(dims)))
+
+
+def _shared(value: Known, tensor: relax.Expr) -> Known:
+    """A large compile-time value on the memory of the tensor made of it: weights lie there once."""
+    if value.array.nbytes < SHARED_FROM_BYTES or value.array.dtype.kind not in "fiu":
+        return value
+    return Known(np.from_dlpack(tensor.value), value.dtype)
 
 
 def _typed(expr: relax.Expr) -> bool:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from dlcc.compiler.frontend.dtypes import array_of, dtype_name, shape_of
 
 
@@ -38,7 +40,7 @@ class FuncRef:
 
 
 class Attrs(Mapping[str, Any]):
-    """A node's attributes, each decoded when first asked for.
+    """A node's attributes, each decoded when first asked for; tensors each time.
 
     string -> str, type -> NumPy's name, shape -> tuple of int or None (None: unknown rank),
     tensor -> numpy.ndarray, function -> FuncRef, list -> tuple of these.
@@ -52,7 +54,10 @@ class Attrs(Mapping[str, Any]):
         if name not in self._decoded:
             if name not in self._protos:
                 raise KeyError(name)
-            self._decoded[name] = decode(self._protos[name])
+            value = decode(self._protos[name])
+            if isinstance(value, np.ndarray):
+                return value  # kept by who needs it: weights would lie in memory twice
+            self._decoded[name] = value
         return self._decoded[name]
 
     def __iter__(self) -> Any:
