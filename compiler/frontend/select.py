@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dlcc.compiler.errors import BadNode, ModelError, ShapeNeeded, UnknownName, UsageError
+from dlcc.compiler.errors import BadAttr, BadNode, ModelError, ShapeNeeded, UnknownName, UsageError
 from dlcc.compiler.frontend.graph import (
     ALL_OUTPUTS,
     Input,
@@ -97,10 +97,7 @@ def _reached(
 
 
 def _input(name: str, ref: TensorRef, node: Node, shape: Sequence[int | None] | None) -> Input:
-    own: Shape | None = node.attr("shape") if node.op.startswith("Placeholder") else None
-    if node.op == "PlaceholderV2" and own == ():
-        own = None
-    dtype = next((d for a in ("dtype", "T", "DstT") if isinstance(d := node.attr(a), str)), None)
+    dtype, own = _facts(node)
     if dtype is None:
         raise BadNode(node, "cannot become an input: its dtype is not known")
     if shape is None and own is None:
@@ -108,6 +105,20 @@ def _input(name: str, ref: TensorRef, node: Node, shape: Sequence[int | None] | 
             f"input {name!r} has no shape of its own", hint=f"give it: --input {name}=1,224,224,3"
         )
     return Input(name, ref, dtype, _merged(name, shape, own))
+
+
+def _facts(node: Node) -> tuple[str | None, Shape | None]:
+    """The dtype of a node's first output and a placeholder's shape, where the node tells them."""
+    try:
+        own = node.attr("shape") if node.op.startswith("Placeholder") else None
+        types = [node.attr(name) for name in ("dtype", "T", "DstT")]
+    except ValueError as error:
+        raise BadNode(node, f"cannot become an input: {error}") from error
+    if not isinstance(own, tuple | None) or not all(isinstance(d, int | None) for d in own or ()):
+        raise BadAttr(node, "shape", found=own, expected=("a shape",))
+    if node.op == "PlaceholderV2" and own == ():
+        own = None
+    return next((t for t in types if isinstance(t, str)), None), own
 
 
 def _merged(name: str, given: Sequence[int | None] | None, own: Shape | None) -> Shape:

@@ -24,15 +24,18 @@ from dlcc.compiler.frontend.emitter import (
     known,
     static_int,
 )
+from dlcc.compiler.frontend.extents import (
+    MAX_FOLDED_BYTES,
+    RELAX_DTYPES,
+    check_extent,
+    spread_fits,
+)
 from dlcc.compiler.frontend.graph import ALL_OUTPUTS, Graph, Input, Node, TensorRef
 from dlcc.compiler.frontend.ops import TF_OPS
 from dlcc.compiler.frontend.ops.complex import COMPLEX_FORMS
 from dlcc.compiler.frontend.ops.table import Row
 
 log = logging.getLogger("dlcc")
-
-# what is folded at compile time may not grow the container without bound
-MAX_FOLDED_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +109,17 @@ def _parameter(entry: Input) -> relax.Var:
             f"input {entry.name!r} is a {entry.dtype}, which no device of ours takes",
             hint="cut the graph behind it with --input NAME=shape",
         )
+    if entry.dtype not in RELAX_DTYPES | PART_DTYPES.keys():
+        raise ModelError(f"input {entry.name!r} is of dtype {entry.dtype}, which is not supported")
     stem = identifier(entry.name)
     dims = [
         tirx.Var(f"{stem}_d{i}", "int64") if d is None else d for i, d in enumerate(entry.shape)
     ]
     if entry.dtype in PART_DTYPES:  # pairs of real and imaginary part along a last axis
-        return relax.Var(stem, relax.TensorType([*dims, 2], PART_DTYPES[entry.dtype]))
-    return relax.Var(stem, relax.TensorType(dims, entry.dtype))
+        dims.append(2)
+    made = relax.Var(stem, relax.TensorType(dims, PART_DTYPES.get(entry.dtype, entry.dtype)))
+    check_extent(Node(entry.name, "input", (), {}), made)
+    return made
 
 
 def identifier(name: str) -> str:
@@ -133,6 +140,10 @@ def _convert(g: Emitter, node: Node) -> None:
                 row = COMPLEX_FORMS.get(node.op, row)
             results = row.convert(g, node)
             log.debug("%s (%s) -> %s", node.name, node.op, row.source)
+        for index, result in enumerate(_as_list(results)):
+            ref = TensorRef(node.name, index)
+            if ref not in g.values:
+                g.values[ref] = _bound(g, node, result)
     except DlccError:
         raise
     except Exception as error:
@@ -142,10 +153,6 @@ def _convert(g: Emitter, node: Node) -> None:
             f"cannot be converted: {detail[-1][:300]}",
             hint="the model may be inconsistent; `-v` shows where it failed",
         ) from error
-    for index, result in enumerate(_as_list(results)):
-        ref = TensorRef(node.name, index)
-        if ref not in g.values:
-            g.values[ref] = _bound(g, node, result)
 
 
 def _as_list(results: Any) -> Sequence[Any]:
@@ -166,6 +173,13 @@ def _bound(g: Emitter, node: Node, result: Any) -> Value:
         return Complex(*parts)
     if not isinstance(result, relax.Var):
         result = g.emit(result, identifier(node.name))
+    if getattr(result.ty, "shape", result) is None and result.ty.ndim != 0:
+        raise BadNode(
+            node,
+            "the shapes of its inputs do not tell that of its result",
+            hint="give the open dimensions: --input NAME=1,…",
+        )
+    check_extent(node, result)
     return g.empty(result) or result
 
 
@@ -177,6 +191,8 @@ def _folded(g: Emitter, node: Node, row: Row) -> list[Known] | None:
     if not all(isinstance(v, Known) and (row.symbolic or not v.symbolic) for v in values):
         return None
     arrays = [v.array for v in values if isinstance(v, Known)]
+    if not spread_fits(arrays):
+        return None
     with np.errstate(all="ignore"):
         results = row.fold(node, *arrays)
     if results is None:

@@ -10,6 +10,7 @@ from tvm import relax, te, tirx
 
 from dlcc.compiler.errors import BadNode
 from dlcc.compiler.frontend.emitter import Emitter
+from dlcc.compiler.frontend.extents import checked_count, fits
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.ops.table import OpTable
 
@@ -114,7 +115,9 @@ def invert_permutation(g: Emitter, node: Node) -> relax.Expr:
 
 
 def _fold_tile(node: Node, x: np.ndarray, times: np.ndarray) -> Any:
-    return None if times.dtype == object else np.tile(x, [int(t) for t in times])
+    if times.dtype == object or not fits([x.size, *times], x.dtype):
+        return None
+    return np.tile(x, [int(t) for t in times])
 
 
 @ARRAY.op("Tile", fold=_fold_tile, symbolic=True)
@@ -186,7 +189,7 @@ def roll(g: Emitter, node: Node) -> relax.Expr:
 def one_hot(g: Emitter, node: Node) -> relax.Expr:
     """`on` where the new axis' position equals the index, else `off`; any index, also outside."""
     indices, on, off = g.arg(node, 0), g.arg(node, 2), g.arg(node, 3)
-    depth = int(g.static(node, 1, "the depth").item())
+    depth = checked_count(node, int(g.static(node, 1, "the depth").item()), "the depth")
     rank = g.rank(indices) + 1
     axis = int(node.attr("axis", -1)) % rank
     dims = g.shape(indices)
@@ -198,11 +201,17 @@ def one_hot(g: Emitter, node: Node) -> relax.Expr:
     return R.where(R.equal(lifted, positions), on, off)
 
 
-@ARRAY.op("LinSpace", fold=lambda node, a, b, n: np.linspace(a, b, int(n), dtype=a.dtype))
+def _fold_lin_space(node: Node, a: np.ndarray, b: np.ndarray, n: np.ndarray) -> np.ndarray:
+    num = checked_count(node, int(n), "the number of points")
+    return np.linspace(a, b, num, dtype=a.dtype)
+
+
+@ARRAY.op("LinSpace", fold=_fold_lin_space)
 def lin_space(g: Emitter, node: Node) -> relax.Expr:
     """`num` points from start to stop, which may be known at run time only."""
     start, stop = g.arg(node, 0), g.arg(node, 1)
-    num = int(g.static(node, 2, "the number of points").item())
+    what = "the number of points"
+    num = checked_count(node, int(g.static(node, 2, what).item()), what)
     dtype = g.dtype(start)
     steps = g.const(np.arange(num) / max(num - 1, 1), dtype)
     return R.add(start, R.multiply(R.subtract(stop, start), steps))

@@ -9,6 +9,7 @@ from tvm import relax, te, tirx
 
 from dlcc.compiler.errors import BadNode
 from dlcc.compiler.frontend.emitter import Emitter, static_int
+from dlcc.compiler.frontend.extents import fits
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.ops.table import OpTable
 
@@ -18,7 +19,11 @@ GATHER = OpTable()
 def _fold_gather(node: Node, x: np.ndarray, indices: np.ndarray, *axis: np.ndarray) -> Any:
     if indices.dtype == object or node.attr("batch_dims", 0):
         return None
-    result = np.take(x, indices, int(axis[0].item()) if axis else 0)
+    at = int(axis[0].item()) if axis else 0
+    rows = x.shape[at] or 1
+    if indices.size > rows and not fits([x.size // rows, indices.size], x.dtype):
+        return None
+    result = np.take(x, indices, at)
     if x.dtype == object and not isinstance(result, np.ndarray):
         scalar = np.empty((), object)
         scalar[()] = result

@@ -222,7 +222,7 @@ def divide(g: Emitter, node: Node) -> relax.Expr:
     x, y = g.args(node)
     if is_integer(g.dtype(x)):
         return binary_kernel(g, x, y, _safe(tirx.truncdiv), "divide")
-    return R.divide(x, y)
+    return R.divide(*operands(g, node))
 
 
 def _safe(f: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -250,7 +250,7 @@ def floor_div(g: Emitter, node: Node) -> relax.Expr:
     x, y = g.args(node)
     if is_integer(g.dtype(x)):
         return binary_kernel(g, x, y, _safe(tirx.floordiv), "floor_divide")
-    return R.floor(R.divide(x, y))
+    return R.floor(R.divide(*operands(g, node)))
 
 
 def _fold_floor_mod(node: Node, x: np.ndarray, y: np.ndarray) -> Any:

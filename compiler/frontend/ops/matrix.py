@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from tvm import relax, te, tirx
 
-from dlcc.compiler.errors import BadAttr
+from dlcc.compiler.errors import BadAttr, BadNode
 from dlcc.compiler.frontend.emitter import Dim, Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.loops import product
@@ -103,6 +104,24 @@ def _longest(rows: Any, columns: Any, low: int, high: int) -> Any:
     return min(a, b) if isinstance(a, int) and isinstance(b, int) else tirx.min(a, b)
 
 
+def _require_inside(node: Node, low: int, high: int, rows: Dim, columns: Dim) -> None:
+    """Raises BadNode for diagonals that the matrix does not have: they would be read all the same.
+
+    Source: tensorflow/core/kernels/linalg/matrix_diag_op.cc, MatrixDiagPartOp::Compute.
+    """
+    known_ = isinstance(rows, int) and isinstance(columns, int)
+    if low > high or (known_ and not (-rows < low <= high < columns)):
+        raise BadNode(node, f"diagonals {low} to {high} do not lie in a {rows} x {columns} matrix")
+
+
+def _require_shape(node: Node, found: Sequence[Dim], expected: Sequence[Dim]) -> None:
+    """Raises BadNode where dimensions known on both sides differ, or their number does."""
+    pairs = zip(found, expected, strict=False)
+    differ = [a for a, b in pairs if isinstance(a, int) and isinstance(b, int) and a != b]
+    if differ or len(found) != len(expected):
+        raise BadNode(node, f"its diagonals have shape {list(found)}, expected {list(expected)}")
+
+
 @MATRIX.op("MatrixDiag", "MatrixDiagV2", "MatrixDiagV3", "BatchMatrixDiag")
 def matrix_diag(g: Emitter, node: Node) -> relax.Expr:
     """Matrices with the given diagonals, padding elsewhere."""
@@ -147,6 +166,7 @@ def matrix_diag_part(g: Emitter, node: Node) -> relax.Expr:
     x = g.arg(node, 0)
     low, high = _diagonals(g, node, 1)
     *lead, rows, columns = g.static_shape(node, x)
+    _require_inside(node, low, high, rows, columns)
     length = _longest(rows, columns, low, high)
     band = Band(low, high, rows, columns, length, _align(node))
     padding = g.arg(node, 2) if len(node.inputs) > 2 else g.const(0, g.dtype(x))
@@ -173,6 +193,11 @@ def matrix_set_diag(g: Emitter, node: Node) -> relax.Expr:
     x, diagonal = g.arg(node, 0), g.arg(node, 1)
     low, high = _diagonals(g, node, 2)
     align = _align(node)
+    *lead, rows, columns = g.shape(x)
+    _require_inside(node, low, high, rows, columns)
+    band = [] if low == high else [high - low + 1]
+    expected = [*lead, *band, _longest(rows, columns, low, high)]
+    _require_shape(node, g.shape(diagonal), expected)
 
     def compute(t: te.Tensor, new: te.Tensor) -> te.Tensor:
         band = Band(low, high, t.shape[-2], t.shape[-1], new.shape[-1], align)

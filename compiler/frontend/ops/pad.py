@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from tvm import relax, te, topi
 
 from dlcc.compiler.errors import BadAttr
 from dlcc.compiler.frontend.emitter import Emitter
+from dlcc.compiler.frontend.extents import fits
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.ops.table import OpTable
 from dlcc.compiler.frontend.padding import pad_by
@@ -14,7 +17,9 @@ from dlcc.compiler.frontend.padding import pad_by
 PAD = OpTable()
 
 
-def _fold_pad(node: Node, x: np.ndarray, widths: np.ndarray, *value: np.ndarray) -> np.ndarray:
+def _fold_pad(node: Node, x: np.ndarray, widths: np.ndarray, *value: np.ndarray) -> Any:
+    if not fits([d + int(w.sum()) for d, w in zip(x.shape, widths, strict=True)], x.dtype):
+        return None
     return np.pad(x, widths, constant_values=value[0] if value else 0)
 
 

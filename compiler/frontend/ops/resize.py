@@ -14,6 +14,7 @@ import numpy as np
 from tvm import relax, te, tirx
 
 from dlcc.compiler.frontend.emitter import Emitter
+from dlcc.compiler.frontend.extents import checked_count
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.ops.table import OpTable
 
@@ -156,6 +157,7 @@ def _table(g: Emitter, node: Node, axis: Axis) -> tuple[relax.Expr, relax.Expr]:
     fixed = _TAPS.get(node.op)
     taps = None if fixed else axis.size // axis.out + 2
     if isinstance(axis.size, int) and isinstance(axis.out, int):
+        checked_count(node, axis.out * (taps or 4), "the size to resize to")
         at = np.arange(axis.out, dtype=np.float32)
         pairs = fixed(NUMPY, axis, at) if fixed else [
             area_tap(NUMPY, axis, at, k) for k in range(int(taps))  # type: ignore[arg-type]

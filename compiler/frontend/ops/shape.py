@@ -10,6 +10,7 @@ from tvm import relax, te, tirx, topi
 
 from dlcc.compiler.errors import BadNode
 from dlcc.compiler.frontend.emitter import Dim, Emitter, Known, known
+from dlcc.compiler.frontend.extents import fits
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.ops.table import OpTable
 
@@ -161,7 +162,7 @@ def expand_dims(g: Emitter, node: Node) -> relax.Expr:
 
 
 def _fold_fill(node: Node, dims: np.ndarray, value: np.ndarray) -> Any:
-    if dims.dtype == object or value.dtype == object:
+    if dims.dtype == object or value.dtype == object or not fits(dims, value.dtype):
         return None
     return np.full([int(d) for d in dims], value)
 
@@ -174,7 +175,9 @@ def fill(g: Emitter, node: Node) -> relax.Expr:
 
 
 def _fold_broadcast_to(node: Node, x: np.ndarray, dims: np.ndarray) -> Any:
-    return None if dims.dtype == object else np.broadcast_to(x, [int(d) for d in dims])
+    if dims.dtype == object or not fits(dims, x.dtype):
+        return None
+    return np.broadcast_to(x, [int(d) for d in dims])
 
 
 @SHAPE.op("BroadcastTo", fold=_fold_broadcast_to, symbolic=True)
@@ -204,7 +207,10 @@ def _pad_front(g: Emitter, x: relax.Expr, count: int) -> relax.Expr:
     return relax.op.concat([ones, x], axis=0)
 
 
-def _fold_range(node: Node, start: np.ndarray, limit: np.ndarray, delta: np.ndarray) -> np.ndarray:
+def _fold_range(node: Node, start: np.ndarray, limit: np.ndarray, delta: np.ndarray) -> Any:
+    length = (float(limit.item()) - float(start.item())) / float(delta.item())
+    if not fits([length]):
+        return None
     return np.arange(start.item(), limit.item(), delta.item()).astype(start.dtype)
 
 
