@@ -9,7 +9,8 @@ import platform
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -101,6 +102,16 @@ class LocalDevice:
         self.close()
 
 
+@contextmanager
+def _stopping() -> Iterator[None]:
+    """Raises DeviceError where the code stops: memory that is not there, sizes that do not fit."""
+    try:
+        yield
+    except (RuntimeError, ValueError, MemoryError) as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise DeviceError(f"the model stopped while running: {lines[-1]}") from error
+
+
 class LocalProgram:
     """A model loaded into this process."""
 
@@ -127,7 +138,8 @@ class LocalProgram:
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         use_threads(self._threads)
-        outputs = self._main(*self._arguments(inputs))
+        with _stopping():
+            outputs = self._main(*self._arguments(inputs))
         fields = [outputs] if hasattr(outputs, "numpy") else list(outputs)
         return [np.asarray(field.numpy()) for field in fields]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from dlcc.targets.chips import Chip
@@ -41,6 +41,7 @@ class Kind:
     static_shapes: whether every dimension must be known at compile time.
     build: optimised Relax module (`main` returns a tuple of tensors) -> artifact.
     open_device: address (`local`, `emulator`, `rpc://…`) -> device.
+    lacks: TensorFlow ops that cannot run there -> why, in a few words.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Kind:
     static_shapes: bool
     build: Callable[[IRModule, Chip], Artifact]
     open_device: Callable[[str, DeviceOptions], Device]
+    lacks: Mapping[str, str] = field(default_factory=dict)
 
 
 def kind(name: str) -> Kind:

@@ -31,6 +31,7 @@ def script(monkeypatch: pytest.MonkeyPatch):
             "zoo_check",
             "bench_compile",
             "bench_import",
+            "ops_doc",
         ):
             monkeypatch.delitem(sys.modules, module, raising=False)
         return __import__(name)
@@ -231,3 +232,8 @@ def test_importing_is_measured_in_a_process_of_its_own(script, tmp_path: Path) -
     asked = bench.verdicts([row], row)
     assert asked["time grows as nodes do"]
     assert len(asked) == 3
+
+
+def test_the_list_of_ops_is_up_to_date(script) -> None:
+    written = (ROOT / "docs" / "ops.md").read_text("utf-8")
+    assert written == script("ops_doc").document(), "run scripts/ops_doc.py"

@@ -7,16 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dlcc.compiler.errors import Mismatch
-from dlcc.targets.registry import find_chip
+from dlcc.targets.registry import KINDS, find_chip, kind
 
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """One op. converter: module:function, None where there is none; nodes: the first few."""
+    """One op. converter: module:function, None where there is none; nodes: the first few.
+
+    targets: kind of target -> "yes", or why the op cannot run there.
+    """
 
     op: str
     count: int
     converter: str | None
+    targets: Mapping[str, str]
     nodes: tuple[str, ...]
 
 
@@ -28,14 +32,13 @@ def rows(
 ) -> tuple[list[Coverage], str]:
     """Every op between inputs and outputs, those without converter first, and the way around them.
 
-    target: a kind or chip that must exist; every target takes every op that has a converter.
+    target: a kind or chip, for one column only; default: every kind.
     Raises UnknownTarget, UnreadableModel, UnknownName."""
     from dlcc.compiler.frontend.check import missing_nodes, way_out
     from dlcc.compiler.frontend.load import load
     from dlcc.compiler.frontend.ops import TF_OPS
 
-    if target is not None:
-        find_chip(target)
+    kinds = [kind(name) for name in KINDS] if target is None else [kind(find_chip(target).kind)]
     graph = load(model, inputs or None, outputs or None)
     cut = {i.ref.node for i in graph.inputs}
     counts = Counter(n.op for n in graph.nodes if n.name not in cut)
@@ -43,7 +46,13 @@ def rows(
     for node in graph.nodes:
         nodes[node.op].append(node.name)
     found = [
-        Coverage(op, n, TF_OPS[op].source if op in TF_OPS else None, tuple(nodes[op][:3]))
+        Coverage(
+            op,
+            n,
+            TF_OPS[op].source if op in TF_OPS else None,
+            {k.name: k.lacks.get(op, "yes") if op in TF_OPS else "no converter" for k in kinds},
+            tuple(nodes[op][:3]),
+        )
         for op, n in counts.items()
     ]
     found.sort(key=lambda row: (row.converter is not None, -row.count, row.op))
@@ -51,6 +60,9 @@ def rows(
 
 
 def require_all(found: Sequence[Coverage], hint: str) -> None:
-    """Raises Mismatch (exit code 1) that names the ops without converter."""
+    """Raises Mismatch (exit code 1) that names the ops without converter, or without target."""
     if missing := [f"{row.op} ({row.count})" for row in found if row.converter is None]:
         raise Mismatch(f"no converter for {', '.join(missing)}", hint=hint)
+    nowhere = [row.op for row in found if "yes" not in row.targets.values()]
+    if nowhere:
+        raise Mismatch(f"{', '.join(nowhere)} cannot run there", hint="choose another target")

@@ -24,6 +24,8 @@ _FIELDS: dict[int, str] = {
 _REF_OFFSET = 100  # DT_FLOAT_REF and its like: references from TF1 variables
 
 MAX_ELEMENTS = 1 << 31
+# a few bytes in the file may ask for no more than this by repetition
+MAX_REPEATED = 1 << 28
 
 
 def dtype_name(enum: int) -> str:
@@ -74,6 +76,8 @@ def array_of(proto: Any) -> np.ndarray:
 
 
 def _from_values(values: Any, dtype: np.dtype[Any], count: int) -> np.ndarray:
+    if count > max(MAX_REPEATED, len(values)):
+        raise ValueError(f"{len(values)} values repeated to {count:,} elements")
     if dtype == np.object_:
         flat = np.empty(len(values), object)
         flat[:] = list(values)

@@ -19,6 +19,7 @@ from dlcc.targets.cpu.fuse import fuse
 from dlcc.targets.cpu.legalize import legalize
 from dlcc.targets.cpu.schedule import schedule
 from dlcc.targets.cpu.weights import lift_weights
+from dlcc.targets.errors import ToolchainError
 from dlcc.targets.link import link
 
 log = logging.getLogger("dlcc")
@@ -76,6 +77,14 @@ def machine(target: tvm.target.Target) -> str:
 @contextmanager
 def _step(name: str, times_s: dict[str, float]) -> Iterator[None]:
     start_s = time.perf_counter()
-    yield
+    try:
+        yield
+    except tvm.error.InternalError as error:
+        lines = str(error).strip().splitlines() or ["no reason given"]
+        raise ToolchainError(
+            f"TVM cannot {name} the model: {lines[-1]}",
+            hint="an operator may be used with a dtype that it does not have; "
+            "`--output` cuts the graph before it",
+        ) from error
     times_s[name] = time.perf_counter() - start_s
     log.debug("%s: %.0f ms", name, times_s[name] * 1e3)

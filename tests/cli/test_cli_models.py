@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from dlcc.targets import registry
 
 Dlcc = Callable[..., Any]
 
@@ -104,6 +107,21 @@ class TestCheck:
         rows = json.loads(dlcc("check", "model.pbtxt", "--json").out)
         assert {row["op"] for row in rows} >= {"Mul", "Neg"}
         assert all(row["converter"] for row in rows)
+        assert rows[0]["targets"] == {"host": "yes", "arm": "yes"}
+
+    def test_one_target(self, dlcc: Dlcc) -> None:
+        rows = json.loads(dlcc("check", "model.pbtxt", "-t", "arm", "--json").out)
+        assert {tuple(row["targets"]) for row in rows} == {("arm",)}
+
+    def test_what_a_target_lacks(self, dlcc: Dlcc, monkeypatch: pytest.MonkeyPatch) -> None:
+        arm = registry.kind("arm")
+        lacking = dataclasses.replace(arm, lacks={"Neg": "no negation there"})
+        monkeypatch.setattr("dlcc.targets.arm.KIND", lacking)
+        assert dlcc("check", "model.pbtxt").code == 0
+        result = dlcc("check", "model.pbtxt", "-t", "arm")
+        assert result.code == 1
+        assert "no negation there" in result.out
+        assert "Neg cannot run there" in result.err
 
     def test_gaps_are_named_all_at_once(self, dlcc: Dlcc, model_text: str, tmp_path: Path) -> None:
         text = model_text.replace('"Mul"', '"NoSuchOp"').replace('"Neg"', '"NorThis"')

@@ -142,3 +142,13 @@ def test_a_cycle_is_named() -> None:
     m.node("a", "Relu", "b", T="float32"), m.node("b", "Relu", "a", T="float32")
     with pytest.raises(ModelError, match="cycle"):
         load(m.graph, outputs=["b"])
+
+
+def test_a_constant_of_endless_repetition_is_refused() -> None:
+    m = Maker()
+    m.const("c", np.ones((1, 1)))
+    tensor = m.graph.node[0].attr["value"].tensor
+    tensor.tensor_content, tensor.tensor_shape.dim[0].size = b"", 1 << 31
+    m.node("y", "Relu", "c", T="float32")
+    with pytest.raises(BadNode, match="repeated to 2,147,483,648 elements"):
+        translate(load(m.graph))

@@ -39,14 +39,13 @@ def gather(g: Emitter, node: Node) -> relax.Expr:
     axis = int(g.static(node, 2, "the axis").item()) % rank if len(node.inputs) > 2 else 0
     batch = int(node.attr("batch_dims", 0)) % max(g.rank(indices), 1)
     between = g.rank(indices) - batch
-    extent = g.shape(x)[axis]
 
     def compute(t: te.Tensor, at: te.Tensor) -> te.Tensor:
         shape = [*t.shape[:axis], *at.shape[batch:], *t.shape[axis + 1 :]]
 
         def element(*i: Any) -> Any:
             k = tirx.Cast("int64", at[(*i[:batch], *i[axis : axis + between])])
-            inside = tirx.all(k >= 0, k < extent)
+            inside = tirx.all(k >= 0, k < t.shape[axis])
             value = t[(*i[:axis], k, *i[axis + between :])]
             return tirx.if_then_else(inside, value, tirx.const(0, t.dtype))
 
@@ -62,13 +61,12 @@ def gather_nd(g: Emitter, node: Node) -> relax.Expr:
     depth = static_int(g.shape(indices)[-1])
     if depth is None:
         raise BadNode(node, "the length of an index vector is not known")
-    dims = g.shape(x)[:depth]
     lead = g.rank(indices) - 1
 
     def compute(t: te.Tensor, at: te.Tensor) -> te.Tensor:
         def element(*i: Any) -> Any:
             where = [tirx.Cast("int64", at[(*i[:lead], k)]) for k in range(depth)]
-            inside = [tirx.all(w >= 0, w < d) for w, d in zip(where, dims, strict=True)]
+            inside = [tirx.all(w >= 0, w < d) for w, d in zip(where, t.shape, strict=False)]
             value = t[(*where, *i[lead:])]
             if not inside:
                 return value
