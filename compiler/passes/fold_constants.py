@@ -30,7 +30,8 @@ def _fold(call: Any, scope: Scope) -> Any:
     result = _NUMPY[call.op.name](call, array)
     if result is None or result.size > max(array.size, 1024):
         return None
-    return relax.const(np.ascontiguousarray(result), result.dtype.name)
+    # not ascontiguousarray, which gives a scalar an axis
+    return relax.const(np.array(result, order="C"), result.dtype.name)
 
 
 def _dims(shape: Any) -> list[int] | None:
