@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from tvm import relax, runtime, te, tirx
 from tvm.ir import Type
 
 from dlcc.compiler.errors import BadNode
+from dlcc.compiler.frontend.function import Function
 from dlcc.compiler.frontend.graph import Graph, Node, TensorRef
 
 # an int, or a symbolic dimension: an integer expression over the dimensions left open
@@ -44,7 +45,37 @@ class Complex:
     imag: relax.Expr
 
 
-Value: TypeAlias = "relax.Expr | Known | Complex"
+@dataclass(frozen=True, slots=True)
+class ListValue:
+    """A TensorList or TensorArray whose elements have one shape.
+
+    rows: (size, *element), or None before the first element is there: then all are zero.
+    element: shape of an element, None where it is not known; so may each of its dimensions be.
+    grows: whether writing behind the end makes the list longer.
+    """
+
+    size: Dim
+    element: tuple[Dim | None, ...] | None
+    dtype: str
+    rows: relax.Expr | None = None
+    grows: bool = False
+
+
+Value: TypeAlias = "relax.Expr | Known | Complex | ListValue"
+
+
+class Converters(Protocol):
+    """The table of ops, as the emitter knows it."""
+
+    def convert(self, g: Emitter, node: Node) -> None:
+        """Convert one node, and keep its results in the emitter's values."""
+
+    def folded(self, g: Emitter, node: Node) -> Sequence[Any]:
+        """A node's results where they are known now; else nothing. Nothing is emitted."""
+
+
+# a function of the graph that calls itself would be translated without end
+MAX_DEPTH = 50
 
 
 def known(array: Any, dtype: str | None = None) -> Known:
@@ -82,13 +113,44 @@ def static_int(dim: Any) -> int | None:
 class Emitter:
     """Values by tensor, and the Relax function under construction."""
 
-    def __init__(self, graph: Graph, builder: relax.BlockBuilder) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        builder: relax.BlockBuilder,
+        converters: Converters,
+        outer: Emitter | None = None,
+    ) -> None:
         self.graph = graph
         self.builder = builder
         self.values: dict[TensorRef, Value] = {}
+        self.converters = converters
         self._tensors: dict[TensorRef, relax.Expr] = {}
-        self._measured: list[tirx.Var] = []
         self._parts: Sequence[str] = ()
+        self._measured: list[tirx.Var] = outer._measured if outer else []
+        # dimensions born on the way, in the order of their birth: see forms.py
+        self.symbols: list[tirx.Var] = outer.symbols if outer else []
+        self.depth: int = outer.depth + 1 if outer else 0
+
+    def call(self, node: Node, function: Function, values: Sequence[Value]) -> list[Value]:
+        """The results of a function of the graph, translated in place."""
+        if self.depth > MAX_DEPTH:
+            raise BadNode(node, f"calls {function.name!r} inside of itself, {MAX_DEPTH} deep")
+        if len(values) != len(function.arguments):
+            raise BadNode(
+                node,
+                f"{len(values)} arguments for {function.name!r}, "
+                f"which takes {len(function.arguments)}",
+            )
+        inner = self.within(function)
+        inner.values.update(zip(function.arguments, values, strict=True))
+        for step in function.nodes:
+            self.converters.convert(inner, step)
+        return [inner.values[ref] for ref in function.results]
+
+    def within(self, function: Function) -> Emitter:
+        """An emitter for the nodes of a function, without values yet."""
+        graph = Graph(function.name, function.nodes, (), (), self.graph.functions)
+        return Emitter(graph, self.builder, self.converters, self)
 
     # ---- inputs of a node
 
@@ -107,6 +169,8 @@ class Emitter:
         value = self.value(node, index)
         if is_complex(value):
             raise BadNode(node, f"has no form for complex numbers (input {index})")
+        if isinstance(value, ListValue):
+            raise BadNode(node, f"reads a list of tensors as a tensor (input {index})")
         if not isinstance(value, Known):
             return value
         if self._parts:
@@ -148,7 +212,7 @@ class Emitter:
         """
         value = self.value(node, index)
         if not isinstance(value, Known):
-            return self.measured(node, value)
+            return self.measured(node, self.arg(node, index))
         return [v if isinstance(v, tirx.Expr) else int(v) for v in value.array.reshape(-1)]
 
     def measured(self, node: Node, numbers: relax.Expr) -> list[Dim]:
@@ -160,10 +224,15 @@ class Emitter:
         count = int(np.prod(self.static_shape(node, numbers)))
         flat = self.reshape(relax.op.astype(numbers, "int64"), [count])
         shape = self.emit(relax.op.tensor_to_shape(self.emit(flat)))
-        names = [tirx.Var(f"measured{len(self._measured) + i}", "int64") for i in range(count)]
+        names = [self.symbol() for _ in range(count)]
         self._measured += names
         self.builder.match_cast(shape, relax.ShapeType(names))
         return list(names)
+
+    def symbol(self) -> tirx.Var:
+        """A new symbolic dimension."""
+        self.symbols.append(tirx.Var(f"dim{len(self.symbols)}", "int64"))
+        return self.symbols[-1]
 
     def wrapped(self, dim: Dim, extent: Dim) -> Dim:
         """A position that counts from the end where it is negative."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 
-from dlcc.compiler.errors import ModelError, UnreadableModel, did_you_mean
-from dlcc.compiler.frontend.graph import Attrs, Graph, Node, TensorRef, parse_ref
+from dlcc.compiler.errors import UnreadableModel, did_you_mean
+from dlcc.compiler.frontend.function import Function
+from dlcc.compiler.frontend.graph import Attrs, Graph, Node, parse_ref
+from dlcc.compiler.frontend.lowering import library, lowered
+from dlcc.compiler.frontend.order import reached
 from dlcc.compiler.frontend.schema import message_class
-from dlcc.compiler.frontend.select import choose_inputs, choose_outputs, needed_nodes
+from dlcc.compiler.frontend.select import choose_inputs, choose_outputs
 
 Shapes = Mapping[str, Sequence[int | None] | None]
 
@@ -41,11 +44,17 @@ def load(
         path = Path(model)
         proto, name = read_graph_def(path), path.stem
     nodes = _nodes(proto)
-    functions = {f.signature.name: f for f in proto.library.function}
+    functions = library({f.signature.name: f for f in proto.library.function})
     chosen_outputs = choose_outputs(nodes, outputs)
-    chosen_inputs = choose_inputs(nodes, inputs or {}, chosen_outputs)
-    kept = needed_nodes(nodes, chosen_inputs, chosen_outputs)
-    return Graph(name, _in_order(kept), chosen_inputs, chosen_outputs, functions)
+    made: dict[str, Function] = {}
+    cut, results = [parse_ref(name) for name in inputs or {}], [o.ref for o in chosen_outputs]
+    kept = lowered(nodes, cut, results, made)
+    functions.add(made)
+    # a condition may be read by control inputs alone until it is lowered
+    chosen_inputs = choose_inputs(nodes | {n.name: n for n in kept}, inputs or {}, chosen_outputs)
+    needed = reached({n.name: n for n in kept}, [i.ref for i in chosen_inputs], results)
+    ordered = tuple(node for node in kept if node.name in needed)
+    return Graph(name, ordered, chosen_inputs, chosen_outputs, functions)
 
 
 def read_graph_def(path: Path) -> Any:
@@ -119,31 +128,3 @@ def _nodes(proto: Any) -> dict[str, Node]:
         control = tuple(i[1:] for i in n.input if i.startswith("^"))
         nodes[n.name] = Node(n.name, n.op, data, Attrs(n.attr), control)
     return nodes
-
-
-def _in_order(nodes: Mapping[str, Node]) -> tuple[Node, ...]:
-    """Depth-first order, without recursion: graphs are thousands of nodes deep.
-
-    The way back of a TF1 loop (NextIteration to Merge) is not followed.
-    """
-    done: dict[str, Node] = {}
-    for root in nodes:
-        stack: list[tuple[str, bool]] = [(root, False)]
-        open_: set[str] = set()
-        while stack:
-            name, leaving = stack.pop()
-            if leaving:
-                done.setdefault(name, nodes[name])
-                open_.discard(name)
-            elif name in open_:
-                raise ModelError(f"the graph has a cycle through {name!r} that is no loop")
-            elif name not in done:
-                open_.add(name)
-                stack.append((name, True))
-                stack.extend((i, False) for i in _before(nodes, name) if i not in done)
-    return tuple(done.values())
-
-
-def _before(nodes: Mapping[str, Node], name: str) -> Iterable[str]:
-    refs: Iterable[TensorRef] = reversed(nodes[name].inputs)
-    return (r.node for r in refs if r.node in nodes and nodes[r.node].op != "NextIteration")

@@ -1,4 +1,4 @@
-"""Which tensors of a graph are its inputs and outputs, and which nodes they need."""
+"""Which tensors of a graph are its inputs and outputs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from dlcc.compiler.frontend.graph import (
     TensorRef,
     parse_ref,
 )
+from dlcc.compiler.frontend.order import reached
 
 Shape = tuple[int | None, ...]
 
@@ -39,7 +40,14 @@ def choose_outputs(nodes: Mapping[str, Node], asked: Sequence[str] | None) -> tu
 
 def _sinks(nodes: Mapping[str, Node]) -> list[str]:
     read = {ref.node for node in nodes.values() for ref in node.inputs}
-    return [n.name for n in nodes.values() if n.name not in read and n.op not in _NO_RESULT]
+    ends = [n for n in nodes.values() if n.name not in read and n.op not in _NO_RESULT]
+    return [n.name for n in ends if not _is_pivot(n, nodes)]
+
+
+def _is_pivot(node: Node, nodes: Mapping[str, Node]) -> bool:
+    """Whether a node is a leftover of a TF1 condition: a Switch, or what only marks its branch."""
+    sources = [nodes[r.node].op for r in node.inputs if r.node in nodes]
+    return node.op == "Switch" or (node.op == "Identity" and sources == ["Switch"])
 
 
 def choose_inputs(
@@ -61,39 +69,11 @@ def choose_inputs(
         if ref in chosen:
             raise UsageError(f"input {name!r} is given twice")
         chosen[ref] = _input(name, ref, nodes[ref.node], shape)
-    for name in _reached(nodes, set(chosen), outputs):
+    for name in reached(nodes, chosen, [o.ref for o in outputs]):
         ref = TensorRef(name, 0)
         if nodes[name].op in PLACEHOLDERS and ref not in chosen:
             chosen[ref] = _input(name, ref, nodes[name], None)
     return tuple(chosen.values())
-
-
-def needed_nodes(
-    nodes: Mapping[str, Node], inputs: Sequence[Input], outputs: Sequence[Output]
-) -> dict[str, Node]:
-    """The nodes that compute the outputs from the inputs, in the graph's order.
-
-    Control inputs are not followed: they order side effects, and a frozen graph has none that
-    change a value.
-    """
-    keep = _reached(nodes, {i.ref for i in inputs}, outputs)
-    return {name: nodes[name] for name in nodes if name in keep}
-
-
-def _reached(
-    nodes: Mapping[str, Node], cut: set[TensorRef], outputs: Sequence[Output]
-) -> dict[str, None]:
-    seen: dict[str, None] = {}
-    stack = [o.ref for o in reversed(outputs)]
-    while stack:
-        ref = stack.pop()
-        if ref in cut or ref.node in seen:
-            continue
-        if ref.node not in nodes:
-            raise ModelError(f"the graph reads {str(ref)!r}, which no node makes")
-        seen[ref.node] = None
-        stack.extend(reversed(nodes[ref.node].inputs))
-    return seen
 
 
 def _input(name: str, ref: TensorRef, node: Node, shape: Sequence[int | None] | None) -> Input:

@@ -19,21 +19,20 @@ from dlcc.compiler.frontend.emitter import (
     Complex,
     Emitter,
     Known,
+    ListValue,
     Value,
     is_complex,
     known,
     static_int,
 )
 from dlcc.compiler.frontend.extents import (
-    MAX_FOLDED_BYTES,
     RELAX_DTYPES,
     check_extent,
-    spread_fits,
 )
+from dlcc.compiler.frontend.fold import as_list, fold
 from dlcc.compiler.frontend.graph import ALL_OUTPUTS, Graph, Input, Node, TensorRef
 from dlcc.compiler.frontend.ops import TF_OPS
 from dlcc.compiler.frontend.ops.complex import COMPLEX_FORMS
-from dlcc.compiler.frontend.ops.table import Row
 
 log = logging.getLogger("dlcc")
 
@@ -62,7 +61,7 @@ def translate(graph: Graph) -> Model:
     if missing := missing_nodes(graph):
         raise UnsupportedOps(missing, hint=way_out(graph, missing))
     builder = relax.BlockBuilder()
-    g = Emitter(graph, builder)
+    g = Emitter(graph, builder, _Converters())
     params = [_parameter(i) for i in graph.inputs]
     for entry, param in zip(graph.inputs, params, strict=True):
         if not entry.dtype.startswith("complex"):
@@ -72,7 +71,7 @@ def translate(graph: Graph) -> Model:
             if entry.dtype.startswith("complex"):
                 g.values[entry.ref] = unpaired(g, param)
         for node in graph.nodes:
-            _convert(g, node)
+            g.converters.convert(g, node)
         names, tensors, dtypes = _outputs(g)
         results = [builder.emit(t) for t in tensors]
         builder.emit_func_output(relax.Tuple(results))
@@ -82,25 +81,32 @@ def translate(graph: Graph) -> Model:
 
 
 def _in_dataflow(mod: IRModule) -> IRModule:
-    """The body of `main` as dataflow blocks, with the dimensions measured at run time between.
+    """The bodies of functions as dataflow blocks, with what splits them between.
 
     Before:  x = f(a); match_cast(x, (k,)); y = g(x)
     After:   dataflow: x = f(a);  match_cast(x, (k,));  dataflow: y = g(x)
+
+    That is the dimensions measured at run time, and branches.
     """
-    main = mod["main"]
+    for var in mod.get_global_vars():
+        if isinstance(mod[var], relax.Function):
+            mod.update_func(var, _function_in_dataflow(mod[var]))
+    mod = relax.transform.DeadCodeElimination(["main"])(mod)  # trials of loops
+    return relax.transform.CanonicalizeBindings()(mod)
+
+
+def _function_in_dataflow(func: relax.Function) -> relax.Function:
     blocks: list[relax.BindingBlock] = []
     run: list[relax.Binding] = []
-    for binding in (b for block in main.body.blocks for b in block.bindings):
-        if isinstance(binding, relax.MatchCast):
+    for binding in (b for block in func.body.blocks for b in block.bindings):
+        if isinstance(binding, relax.MatchCast) or isinstance(binding.value, relax.If):
             blocks += [relax.DataflowBlock(run), relax.BindingBlock([binding])]
             run = []
         else:
             run.append(binding)
     blocks.append(relax.DataflowBlock(run))
-    body = relax.SeqExpr(blocks, main.body.body)
-    whole = relax.Function(main.params, body, main.ret_ty, main.is_pure, main.attrs)
-    mod.update_func(mod.get_global_var("main"), whole)
-    return relax.transform.CanonicalizeBindings()(mod)
+    body = relax.SeqExpr([b for b in blocks if b.bindings], func.body.body)
+    return relax.Function(func.params, body, func.ret_ty, func.is_pure, func.attrs)
 
 
 def _parameter(entry: Input) -> relax.Var:
@@ -127,20 +133,27 @@ def identifier(name: str) -> str:
     return re.sub(r"\W", "_", name.removesuffix(":0"))
 
 
+class _Converters:
+    """TF_OPS for the emitter, which the converters themselves import."""
+
+    def convert(self, g: Emitter, node: Node) -> None:
+        _convert(g, node)
+
+    def folded(self, g: Emitter, node: Node) -> Sequence[Any]:
+        if node.op not in TF_OPS:
+            return ()
+        row = TF_OPS[node.op]
+        if node.op in ("Const", "Identity"):
+            return [row.convert(g, node)]
+        return as_list(fold(g, node, row) or ())
+
+
 def _convert(g: Emitter, node: Node) -> None:
     first = TensorRef(node.name, 0)
     if first in g.values:
         return  # an input stands in for the node
-    row = TF_OPS[node.op]
     try:
-        results = _folded(g, node, row)
-        if results is None:
-            values = [g.value(node, i) for i in range(len(node.inputs))]
-            if any(map(is_complex, values)):
-                row = COMPLEX_FORMS.get(node.op, row)
-            results = row.convert(g, node)
-            log.debug("%s (%s) -> %s", node.name, node.op, row.source)
-        for index, result in enumerate(_as_list(results)):
+        for index, result in enumerate(as_list(_results(g, node))):
             ref = TensorRef(node.name, index)
             if ref not in g.values:
                 g.values[ref] = _bound(g, node, result)
@@ -155,13 +168,24 @@ def _convert(g: Emitter, node: Node) -> None:
         ) from error
 
 
-def _as_list(results: Any) -> Sequence[Any]:
-    return results if isinstance(results, list | tuple) else [results]
+def _results(g: Emitter, node: Node) -> Any:
+    if node.op in g.graph.functions:
+        values = [g.value(node, i) for i in range(len(node.inputs))]
+        return g.call(node, g.graph.functions[node.op], values)
+    row = TF_OPS[node.op]
+    results = fold(g, node, row)
+    if results is None:
+        values = [g.value(node, i) for i in range(len(node.inputs))]
+        if any(map(is_complex, values)):
+            row = COMPLEX_FORMS.get(node.op, row)
+        results = row.convert(g, node)
+        log.debug("%s (%s) -> %s", node.name, node.op, row.source)
+    return results
 
 
 def _bound(g: Emitter, node: Node, result: Any) -> Value:
     """The result bound to a variable; a tensor without elements is known, whatever made it."""
-    if isinstance(result, Known):
+    if isinstance(result, Known | ListValue):
         return result
     if isinstance(result, np.ndarray | np.generic):
         return known(result)
@@ -183,40 +207,6 @@ def _bound(g: Emitter, node: Node, result: Any) -> Value:
     return g.empty(result) or result
 
 
-def _folded(g: Emitter, node: Node, row: Row) -> list[Known] | None:
-    """The node's outputs, computed now, when everything it reads is known; else None."""
-    if row.fold is None or not node.inputs:
-        return None
-    values = [g.value(node, i) for i in range(len(node.inputs))]
-    if not all(isinstance(v, Known) and (row.symbolic or not v.symbolic) for v in values):
-        return None
-    arrays = [v.array for v in values if isinstance(v, Known)]
-    if not spread_fits(arrays):
-        return None
-    with np.errstate(all="ignore"):
-        results = row.fold(node, *arrays)
-    if results is None:
-        return None
-    folded = [_known_like(r, values) for r in _as_list(results)]
-    too_large = sum(k.array.nbytes for k in folded) > MAX_FOLDED_BYTES
-    grown = sum(k.array.size for k in folded) > sum(a.size for a in arrays)
-    return None if too_large and grown else folded
-
-
-def _known_like(result: Any, values: Sequence[Value]) -> Known:
-    if isinstance(result, Known):
-        return result
-    array = np.empty((), object)
-    if isinstance(result, np.ndarray | np.generic | int | float):
-        array = np.asarray(result)
-    else:
-        array[()] = result  # NumPy gives the element of a scalar array bare
-    if array.dtype != object:
-        return known(array)
-    dtype = next(v.dtype for v in values if isinstance(v, Known) and v.symbolic)
-    return known(array, dtype)
-
-
 def _outputs(g: Emitter) -> tuple[list[str], list[relax.Expr], list[str]]:
     """Names, tensors and TensorFlow's dtypes of the outputs."""
     names: list[str] = []
@@ -225,6 +215,9 @@ def _outputs(g: Emitter) -> tuple[list[str], list[relax.Expr], list[str]]:
     for output in g.graph.outputs:
         for name, ref in _output_refs(g, output.name, output.ref):
             value = g.values[ref]
+            if isinstance(value, ListValue):
+                hint = "take what is read from it, for instance its stack"
+                raise ModelError(f"output {name!r} is a list of tensors", hint=hint)
             names.append(name)
             tensors.append(paired(g, value))
             dtypes.append(value_dtype(g, value))

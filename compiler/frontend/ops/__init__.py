@@ -5,6 +5,7 @@ from __future__ import annotations
 from dlcc.compiler.frontend.ops.array import ARRAY
 from dlcc.compiler.frontend.ops.bits import BITS
 from dlcc.compiler.frontend.ops.complex import COMPLEX
+from dlcc.compiler.frontend.ops.control import CONTROL
 from dlcc.compiler.frontend.ops.conv import CONV
 from dlcc.compiler.frontend.ops.detect import DETECT
 from dlcc.compiler.frontend.ops.dynamic import DYNAMIC
@@ -34,6 +35,8 @@ from dlcc.compiler.frontend.ops.source import SOURCE
 from dlcc.compiler.frontend.ops.space import SPACE
 from dlcc.compiler.frontend.ops.sparse import SPARSE
 from dlcc.compiler.frontend.ops.special import SPECIAL
+from dlcc.compiler.frontend.ops.tensor_array import TENSOR_ARRAY
+from dlcc.compiler.frontend.ops.tensor_list import TENSOR_LIST
 from dlcc.compiler.frontend.ops.windows import WINDOWS
 
 TF_OPS = (
@@ -70,4 +73,7 @@ TF_OPS = (
     | SPARSE
     | SEGMENT
     | DYNAMIC
+    | CONTROL
+    | TENSOR_LIST
+    | TENSOR_ARRAY
 )

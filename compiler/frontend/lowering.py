@@ -1,0 +1,48 @@
+"""A graph without TF1's control flow: frames become While, conditions become If."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from dlcc.compiler.frontend.branches import lower_branches
+from dlcc.compiler.frontend.frames import ENTER, MERGE, SWITCH, lower_loops
+from dlcc.compiler.frontend.function import Function, Library
+from dlcc.compiler.frontend.graph import Node, TensorRef
+from dlcc.compiler.frontend.order import in_order, reached
+
+
+def lowered(
+    nodes: Mapping[str, Node],
+    cut: Iterable[TensorRef],
+    results: Sequence[TensorRef],
+    functions: dict[str, Function],
+) -> tuple[Node, ...]:
+    """The nodes that compute the results from the tensors `cut`, in order.
+
+    The bodies of what were frames and conditions join `functions`.
+    """
+    ends = set(cut)
+    if any(n.op in (*ENTER, *MERGE, *SWITCH) for n in nodes.values()):
+        # control inputs tell which branch a constant belongs to
+        with_control = reached(nodes, ends, results, control=True)
+        nodes = {n: nodes[n] for n in nodes if n in with_control}
+        bodies: dict[str, Function] = {}
+        nodes = lower_loops(nodes, bodies)
+        for body in bodies.values():
+            inner = {n.name: n for n in body.nodes}
+            inner = lower_branches(inner, body.results, functions)
+            functions[body.name] = Function.of(body.name, inner, body.arguments, body.results)
+        nodes = lower_branches(nodes, results, functions)
+    kept = reached(nodes, ends, results)
+    return in_order({n: nodes[n] for n in nodes if n in kept})
+
+
+def library(protos: Mapping[str, Any]) -> Library:
+    """The functions of a GraphDef, without TF1's control flow."""
+
+    def clean(function: Function, made: dict[str, Function]) -> tuple[Node, ...]:
+        nodes = {n.name: n for n in function.nodes}
+        return lowered(nodes, function.arguments, function.results, made)
+
+    return Library(protos, clean)
