@@ -17,6 +17,7 @@ from dlcc.targets.chips import Chip
 from dlcc.targets.cpu import codegen
 from dlcc.targets.cpu.fuse import fuse
 from dlcc.targets.cpu.legalize import legalize
+from dlcc.targets.cpu.results import own_results
 from dlcc.targets.cpu.schedule import schedule
 from dlcc.targets.cpu.weights import lift_weights
 from dlcc.targets.errors import ToolchainError
@@ -40,6 +41,7 @@ def build(mod: IRModule, chip: Chip) -> Artifact:
     with _step("fuse", times_s):
         mod = fuse(mod, target)
         mod, weights = lift_weights(mod)
+        mod = own_results(mod)  # after weights became parameters: they may be results too
     with _step("schedule", times_s):
         mod = schedule(mod, chip)
     with tempfile.TemporaryDirectory(prefix="dlcc-build-") as folder:
@@ -66,7 +68,7 @@ def assembly(mod: IRModule, chip: Chip) -> str:
 def _scheduled(mod: IRModule, chip: Chip) -> IRModule:
     target = codegen.tvm_target(dict(chip.tvm))
     mod, _ = lift_weights(fuse(legalize(mod, chip, target), target))
-    return schedule(mod, chip)
+    return schedule(own_results(mod), chip)
 
 
 def machine(target: tvm.target.Target) -> str:
