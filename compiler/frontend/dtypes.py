@@ -42,6 +42,11 @@ def dtype_name(enum: int) -> str:
     return str(np.dtype(_NUMPY[enum]).name)
 
 
+def numpy_dtype(name: str) -> np.dtype[Any]:
+    """The dtype of a name; raises TypeError for strings, resources and variants."""
+    return np.dtype(getattr(ml_dtypes, name)) if name == "bfloat16" else np.dtype(name)
+
+
 def shape_of(proto: Any) -> tuple[int | None, ...] | None:
     """A TensorShapeProto as a tuple; None for an unknown dimension, or for an unknown rank."""
     if proto.unknown_rank:

@@ -1,8 +1,9 @@
-"""GraphDef's protocol-buffer messages, declared as data, so that reading one needs no TensorFlow.
+"""TensorFlow's protocol-buffer messages, declared as data, so that reading needs no TensorFlow.
 
 Field numbers and types: tensorflow/core/framework/{graph,node_def,attr_value,tensor,tensor_shape,
-types,function,op_def,versions}.proto, a stable wire format. Fields that no reader of ours needs are
-left out: the parser keeps them as unknown fields.
+types,function,op_def,versions,tensor_slice}.proto and tensorflow/core/protobuf/{saved_model,
+meta_graph,saved_object_graph,tensor_bundle}.proto, a stable wire format. Fields that no reader of
+ours needs are left out: the parser keeps them as unknown fields.
 """
 
 from __future__ import annotations
@@ -65,6 +66,24 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
         "name": (1, "string"), "type": (3, "DataType"), "type_attr": (4, "string"),
         "number_attr": (5, "string"), "type_list_attr": (6, "string"),
     },
+    "SavedModel": {"schema_version": (1, "int64"), "meta_graphs": (2, "*MetaGraphDef")},
+    "MetaGraphDef": {
+        "meta_info_def": (1, "MetaInfoDef"), "graph_def": (2, "GraphDef"),
+        "signature_def": (5, "map SignatureDef"), "object_graph_def": (7, "SavedObjectGraph"),
+    },
+    "MetaInfoDef": {"tags": (4, "*string"), "tensorflow_version": (5, "string")},
+    "SignatureDef": {"inputs": (1, "map TensorInfo"), "outputs": (2, "map TensorInfo")},
+    # of the three encodings only `name` is one tensor
+    "TensorInfo": {"name": (1, "string"), "dtype": (2, "DataType")},
+    "SavedObjectGraph": {"nodes": (1, "*SavedObject")},
+    "SavedObject": {},
+    "BundleHeader": {"num_shards": (1, "int32"), "endianness": (2, "int32")},
+    "BundleEntry": {
+        "dtype": (1, "DataType"), "shape": (2, "TensorShapeProto"), "shard_id": (3, "int32"),
+        "offset": (4, "int64"), "size": (5, "int64"), "crc32c": (6, "fixed32"),
+        "slices": (7, "*TensorSlice"),
+    },
+    "TensorSlice": {},
 }  # fmt: skip
 
 _PACKAGE = "dlcc.graphdef"
