@@ -16,7 +16,11 @@ from dlcc.targets.chips import Chip
 from dlcc.targets.registry import find_chip, kind
 
 if TYPE_CHECKING:
+    from tvm.ir import IRModule
+
     from dlcc.compiler.frontend.graph import Graph
+    from dlcc.compiler.frontend.translate import Model as Translated
+    from dlcc.targets.artifact import Artifact
 
 log = logging.getLogger("dlcc")
 
@@ -27,17 +31,20 @@ def compile(
     model: Model,
     target: str = "host",
     *,
-    inputs: Mapping[str, Sequence[int | None] | None] | None = None,
+    inputs: Mapping[str, Sequence[int | str | None] | None] | None = None,
     outputs: Sequence[str] | None = None,
     database: str | os.PathLike[str] | None = None,
+    signature: str | None = None,
+    tag: str | None = None,
 ) -> Container:
     """Compile a TensorFlow model.
 
-    model: path of a frozen graph (.pb, .pbtxt), or a GraphDef message.
+    model: path of a frozen graph, SavedModel, checkpoint or Keras model; or a GraphDef message.
     target: kinds or chips, joined by commas ("host,arm").
-    inputs: {name: shape}; None dimensions, and dimensions that neither this nor the model fixes,
-        stay symbolic where the target allows it.   outputs: default: the graph's sinks.
-    database: folder of tuning records.
+    inputs: {name: shape}; a str names a dimension, one name is one size in all inputs; None, and
+        what neither this nor the model fixes, stays symbolic where the target allows it.
+    outputs: default: the signature's, or the graph's sinks.   database: folder of tuning records.
+    signature, tag: which of a SavedModel's; default: "serving_default" and "serve", or the only.
     Raises DlccError: see `dlcc.compiler.errors` for the tree.
     """
     if database is not None:
@@ -49,7 +56,7 @@ def compile(
         from dlcc.compiler.frontend.translate import translate
         from dlcc.compiler.passes.pipeline import optimize
     with _timed("load", times_s):
-        graph = load(model, inputs, outputs)
+        graph = load(model, inputs, outputs, signature=signature, tag=tag)
         _require_shapes(graph, chips)
     with _timed("translate", times_s):
         translated = translate(graph)
@@ -57,11 +64,22 @@ def compile(
         module = optimize(translated.module)
     artifacts = [kind(chip.kind).build(module, chip) for chip in chips]
     with _timed("package", times_s):
-        container = Container.of(
-            translated.name, module, translated.inputs, translated.outputs, artifacts
-        )
+        container = _packed(graph, translated, module, artifacts)
     container.times_s.update(_sum_of_parts(times_s, *(a.times_s for a in artifacts)))
     return container
+
+
+def _packed(
+    graph: Graph, translated: Translated, module: IRModule, artifacts: Sequence[Artifact]
+) -> Container:
+    return Container.of(
+        translated.name,
+        module,
+        translated.inputs,
+        translated.outputs,
+        artifacts,
+        dict(graph.options),
+    )
 
 
 def _sum_of_parts(*times_s: Mapping[str, Any]) -> dict[str, float]:
@@ -77,7 +95,7 @@ def _sum_of_parts(*times_s: Mapping[str, Any]) -> dict[str, float]:
 def _require_shapes(graph: Graph, chips: Sequence[Chip]) -> None:
     """Every open dimension at once, where a target needs fixed shapes; raises ShapeNeeded."""
     static = [chip.kind for chip in chips if kind(chip.kind).static_shapes]
-    open_ = [i for i in graph.inputs if None in i.shape]
+    open_ = [i for i in graph.inputs if i.is_open]
     if static and open_:
         options = " ".join(
             f"--input {i.name}=" + ",".join("N" if d is None else str(d) for d in i.shape)

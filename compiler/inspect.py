@@ -12,6 +12,7 @@ import numpy as np
 from dlcc.compiler.container import Container, TensorSpec, open_container
 from dlcc.compiler.container.manifest import TargetRow
 from dlcc.compiler.container.tensors import DTYPES
+from dlcc.compiler.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +55,17 @@ class Info:
     ops: tuple[OpRow, ...]
 
 
-def info(path: str | Path) -> Info:
-    """Read a container (each entry is checked) or a TensorFlow graph.
+def info(path: str | Path, *, signature: str | None = None, tag: str | None = None) -> Info:
+    """Read a container (each entry is checked) or a TensorFlow model.
 
+    signature, tag: which of a SavedModel's.
     Raises BadContainer for a damaged zip, UnreadableModel for what is neither."""
     path = Path(path)
-    if path.suffix == ".dlc" or _is_zip(path):
+    if path.suffix == ".dlc" or (_is_zip(path) and path.suffix != ".keras"):
+        if signature or tag:
+            raise UsageError(f"{path} is a container, which has neither signatures nor tags")
         return _container_info(path)
-    return _model_info(path)
+    return _model_info(path, signature, tag)
 
 
 def _is_zip(path: Path) -> bool:
@@ -102,18 +106,18 @@ def _target_size(container: Container, target: TargetRow) -> TargetSize:
     )
 
 
-def _model_info(path: Path) -> Info:
+def _model_info(path: Path, signature: str | None, tag: str | None) -> Info:
     from dlcc.compiler.frontend.load import load
 
-    graph = load(path)
+    graph = load(path, signature=signature, tag=tag)
     constants = [n.attrs["value"] for n in graph.nodes if n.op == "Const" and "value" in n.attrs]
     return Info(
         path=str(path),
         form="TensorFlow graph",
         model=graph.name,
-        size_bytes=path.stat().st_size,
+        size_bytes=_size_bytes(path),
         parameters=sum(int(c.size) for c in constants),
-        options={},
+        options=dict(graph.options),
         tools={},
         inputs=tuple(TensorSpec(i.name, i.dtype, _dims(i.shape)) for i in graph.inputs),
         outputs=tuple(TensorSpec(o.name, "", None) for o in graph.outputs),
@@ -122,7 +126,18 @@ def _model_info(path: Path) -> Info:
     )
 
 
-def _dims(shape: Sequence[int | None] | None) -> tuple[int | str, ...] | None:
+def _size_bytes(path: Path) -> int:
+    """Of a file, of all files in a folder, or of those of a checkpoint whose prefix it is."""
+    if path.is_dir():
+        files = [p for p in path.rglob("*") if p.is_file()]
+    else:
+        stem = path.stem if path.suffix in (".meta", ".index") else path.name
+        files = [path] if path.suffix not in (".meta", ".index") and path.is_file() else []
+        files = files or [p for p in path.parent.iterdir() if p.name.startswith(stem + ".")]
+    return sum(p.stat().st_size for p in files)
+
+
+def _dims(shape: Sequence[int | str | None] | None) -> tuple[int | str, ...] | None:
     return None if shape is None else tuple("?" if d is None else d for d in shape)
 
 

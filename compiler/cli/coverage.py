@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from dlcc.compiler.cli.verbs import Part
 from dlcc.compiler.errors import Mismatch
 from dlcc.targets.registry import KINDS, find_chip, kind
 
@@ -26,20 +27,22 @@ class Coverage:
 
 def rows(
     model: str,
-    inputs: Mapping[str, Sequence[int | None] | None],
+    inputs: Mapping[str, Sequence[int | str | None] | None],
     outputs: Sequence[str],
     target: str | None,
+    part: Part,
 ) -> tuple[list[Coverage], str]:
     """Every op between inputs and outputs, those without converter first, and the way around them.
 
     target: a kind or chip, for one column only; default: every kind.
+    part: the signature and tag of a SavedModel.
     Raises UnknownTarget, UnreadableModel, UnknownName."""
     from dlcc.compiler.frontend.check import missing_nodes, way_out
     from dlcc.compiler.frontend.load import load
     from dlcc.compiler.frontend.ops import TF_OPS
 
     kinds = [kind(name) for name in KINDS] if target is None else [kind(find_chip(target).kind)]
-    graph = load(model, inputs or None, outputs or None)
+    graph = load(model, inputs or None, outputs or None, **part._asdict())
     cut = {i.ref.node for i in graph.inputs}
     counts = Counter(n.op for n in graph.nodes if n.name not in cut)
     nodes: dict[str, list[str]] = defaultdict(list)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from dlcc.compiler.cli.verbs import Verb, json_option
+from dlcc.compiler.cli.verbs import Part, Verb, json_option, part_options
 
-Shape = tuple[int | None, ...]
+Shape = tuple[int | str | None, ...]
 
 
 class InputShape(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only
-    """NAME or NAME=1,224,224,3, where ? leaves a dimension open; "NAME=" is a scalar."""
+    """NAME or NAME=1,h,w,3, where h and w name dimensions that are left open, as does ? without
+    a name; "NAME=" is a scalar."""
 
     name = "input"
 
@@ -23,11 +25,14 @@ class InputShape(click.ParamType):  # type: ignore[type-arg]  # generic since cl
         name, equals, dims = str(value).rpartition("=")
         if not equals:
             return str(value), None
-        shape: list[int | None] = []
-        for dim in filter(None, dims.replace("x", ",").split(",")):
-            if dim.strip() not in ("?", "-1") and not dim.strip().isdecimal():
+        if re.fullmatch(r"[\d?]+(x[\d?]+)+", dims):
+            dims = dims.replace("x", ",")
+        shape: list[int | str | None] = []
+        for dim in (part.strip() for part in dims.split(",") if part):
+            if dim not in ("?", "-1") and not dim.isdecimal() and not dim.isidentifier():
                 self.fail(f"{dim!r} in {value!r} is no size; write NAME=1,224,224,3", param, ctx)
-            shape.append(int(dim) if dim.strip().isdecimal() else None)
+            symbol = dim if dim.isidentifier() else None
+            shape.append(int(dim) if dim.isdecimal() else symbol)
         return name, tuple(shape)
 
 
@@ -39,14 +44,15 @@ input_option = click.option(
     type=InputShape(),
     multiple=True,
     metavar="NAME[=SHAPE]",
-    help="An input, with its shape as 1,224,224,3; repeatable. Default: the placeholders.",
+    help="An input, with its shape as 1,224,224,3 or 1,h,w,3; repeatable. Default: those of the "
+    "signature, or the placeholders.",
 )
 output_option = click.option(
     "--output",
     "outputs",
     multiple=True,
     metavar="NAME",
-    help="An output; repeatable. Default: the graph's sinks.",
+    help="An output; repeatable. Default: those of the signature, or the graph's sinks.",
 )
 
 
@@ -69,6 +75,7 @@ output_option = click.option(
 )
 @input_option
 @output_option
+@part_options
 @click.option(
     "--database",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
@@ -88,6 +95,7 @@ def compile_model(
     output: Path | None,
     inputs: Sequence[tuple[str, Shape | None]],
     outputs: Sequence[str],
+    part: Part,
     database: Path | None,
     form: str | None,
     as_json: bool,
@@ -101,12 +109,17 @@ def compile_model(
     with step(f"compiling {model} for {target}"):
         shapes = dict(inputs) or None
         made = compile(
-            model, target, inputs=shapes, outputs=list(outputs) or None, database=database
+            model,
+            target,
+            inputs=shapes,
+            outputs=list(outputs) or None,
+            database=database,
+            **part._asdict(),
         )
     if form is not None:
         click.echo(emit.listing(made, form))
     if form is None or output is not None:
-        path = made.save(output or Path(model).with_suffix(".dlc").name)
+        path = made.save(output or f"{made.model}.dlc")
         LOG.info("wrote %s (%s)", path, size(path.stat().st_size))
         if as_json:
             show(emit.written(made, path), as_json)
@@ -119,29 +132,32 @@ def compile_model(
 @click.option("-t", "--target", metavar="TARGET", help="A kind or chip; default: any.")
 @input_option
 @output_option
+@part_options
 @json_option
 def check(
     model: str,
     target: str | None,
     inputs: Sequence[tuple[str, Shape | None]],
     outputs: Sequence[str],
+    part: Part,
     as_json: bool,
 ) -> None:
     """Show every op of a model and its converter; exit with 1 if any has none."""
     from dlcc.compiler.cli import coverage
     from dlcc.compiler.cli.show import show
 
-    rows, hint = coverage.rows(model, dict(inputs), outputs, target)
+    rows, hint = coverage.rows(model, dict(inputs), outputs, target, part)
     show(rows, as_json)
     coverage.require_all(rows, hint)
 
 
 @click.command(cls=Verb)
 @click.argument("path", type=click.Path(path_type=Path), metavar="FILE")
+@part_options
 @json_option
-def info(path: Path, as_json: bool) -> None:
+def info(path: Path, part: Part, as_json: bool) -> None:
     """Show what a container or a model holds."""
     from dlcc.compiler.cli.show import show
     from dlcc.compiler.inspect import info as info_of
 
-    show(info_of(path), as_json)
+    show(info_of(path, **part._asdict()), as_json)

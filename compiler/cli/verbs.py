@@ -117,6 +117,32 @@ class Feeds(NamedTuple):
     seed: int | None
 
 
+class Part(NamedTuple):
+    """Which part of a SavedModel is meant: what `load` and `compile` take by these names."""
+
+    signature: str | None
+    tag: str | None
+
+
+def part_options(command: F) -> F:
+    """`--signature --tag`, as the command's `part`."""
+    return _gathered(
+        command,
+        Part,
+        "part",
+        click.option(
+            "--signature",
+            metavar="NAME",
+            help="Signature of a SavedModel; default: serving_default, or the only one.",
+        ),
+        click.option(
+            "--tag",
+            metavar="TAG",
+            help="Tags of a SavedModel's graph, joined by commas; default: serve, or the only.",
+        ),
+    )
+
+
 def time_limit_option(command: F) -> F:
     """`--time-limit`."""
     option = click.option(
@@ -187,7 +213,7 @@ def feed_options(command: F) -> F:
 
 
 def _gathered(
-    command: F, record: type[Place | Feeds], name: str, *options: Callable[[Any], Any]
+    command: F, record: type[Place | Feeds | Part], name: str, *options: Callable[[Any], Any]
 ) -> F:
     """The command with these options, whose values it gets as one record under `name`."""
 

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from dlcc.compiler.errors import BadNode
+from dlcc.compiler.frontend.cut import dtype_of
 from dlcc.compiler.frontend.graph import Graph, Node, TensorRef
 from dlcc.compiler.frontend.ops import TF_OPS
 
 # attributes that name functions
 FUNCTION_ATTRS = ("f", "cond", "body", "then_branch", "else_branch", "branches")
+# what a phone's engines do not do at all: files, texts, tables, queues
+_HOST_ONLY = (
+    "AsString", "Decode", "HashTable", "Iterator", "LookupTable", "MutableHashTable", "OneShot",
+    "Parse", "Queue", "ReadFile", "Reader", "Regex", "StaticRegex", "String", "Substr",
+    "Unicode", "WholeFileReader",
+)  # fmt: skip
+_RANDOM = ("Random", "Multinomial", "StatefulUniform", "StatelessRandom", "TruncatedNormal")
+_NO_TENSOR = ("string", "resource", "variant")
 _NO_PLACE_TO_CUT = ("Const", "Placeholder", "PlaceholderV2", "NoOp")
 
 
@@ -46,7 +56,34 @@ def _called(nodes: Sequence[Node]) -> Iterator[str]:
 
 
 def way_out(graph: Graph, missing: Sequence[Node]) -> str:
-    """A hint: the last tensors that can be had, for --output, or what to write instead."""
+    """A hint: the tensors to feed or to stop at instead, or what to write."""
+    ways = []
+    if behind := _behind_host_only(graph, missing):
+        names = [ref.node if not ref.index else str(ref) for ref in behind[:3]]
+        listed = " ".join(f"--input {name}=SHAPE" for name in names)
+        ways.append(f"feed what they make, computed before: {listed}")
+    if any(node.op.startswith(_RANDOM) for node in missing):
+        ways.append("random numbers are mostly of dropout: export the model for inference")
+    return "; ".join([*ways, _stop_before(graph, missing)])
+
+
+def _behind_host_only(graph: Graph, missing: Sequence[Node]) -> list[TensorRef]:
+    """The numbers that other nodes read from those that only a host can compute."""
+    host = {node.name: node for node in missing if node.op.startswith(_HOST_ONLY)}
+    read = [ref for node in graph.nodes if node.name not in host for ref in node.inputs]
+    read += [output.ref for output in graph.outputs]
+    return [ref for ref in dict.fromkeys(read) if ref.node in host and _can_be_fed(host, ref)]
+
+
+def _can_be_fed(host: Mapping[str, Node], ref: TensorRef) -> bool:
+    try:
+        return dtype_of(host[ref.node], ref) not in _NO_TENSOR
+    except BadNode:
+        return False
+
+
+def _stop_before(graph: Graph, missing: Sequence[Node]) -> str:
+    """The last tensors that can be had, for --output."""
     bad = {node.name for node in missing}
     for node in graph.nodes:  # in an order in which each follows its inputs
         if any(ref.node in bad for ref in node.inputs):

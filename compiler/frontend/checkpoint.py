@@ -59,8 +59,8 @@ class Checkpoint:
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
 
-    def array(self, key: str) -> np.ndarray:
-        """A tensor, checked by its checksum. Raises UnreadableModel, ModelError."""
+    def dtype(self, key: str) -> str:
+        """NumPy's name of a tensor's dtype. Raises ModelError for what is no whole tensor."""
         entry = self._entries[key]
         if entry.slices:
             raise ModelError(
@@ -69,9 +69,17 @@ class Checkpoint:
                 hint="restore it without a partitioner in TensorFlow, and save it again",
             )
         try:
-            dtype, shape = numpy_dtype(dtype_name(entry.dtype)), shape_of(entry.shape)
+            return str(numpy_dtype(dtype_name(entry.dtype)).name)
         except (ValueError, TypeError) as error:
-            raise ModelError(f"{key!r} in {self.prefix} is no tensor of numbers") from error
+            raise ModelError(
+                f"{key!r} in {self.prefix} is no tensor of numbers",
+                hint="cut the graph behind it with --input NODE=SHAPE",
+            ) from error
+
+    def array(self, key: str) -> np.ndarray:
+        """A tensor, checked by its checksum. Raises UnreadableModel, ModelError."""
+        entry, dtype = self._entries[key], numpy_dtype(self.dtype(key))
+        shape = shape_of(entry.shape)
         if shape is None or None in shape:
             raise self._damaged(key, "it has no size")
         dims = [int(d or 0) for d in shape]

@@ -111,12 +111,19 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A tensor that the user feeds. shape: int, or None for a dimension left symbolic."""
+    """A tensor that the user feeds.
+
+    shape: an int, a symbol that the user gave a dimension, or None for one that is left open.
+    """
 
     name: str
     ref: TensorRef
     dtype: str
-    shape: tuple[int | None, ...]
+    shape: tuple[int | str | None, ...]
+
+    @property
+    def is_open(self) -> bool:
+        return not all(isinstance(d, int) for d in self.shape)
 
 
 ALL_OUTPUTS = -1
@@ -132,13 +139,17 @@ class Output:
 
 @dataclass(frozen=True)
 class Graph:
-    """The nodes that the outputs need, in an order in which each follows its inputs."""
+    """The nodes that the outputs need, in an order in which each follows its inputs.
+
+    options: which part of the model it is (tag, signature), to show.
+    """
 
     name: str
     nodes: tuple[Node, ...]
     inputs: tuple[Input, ...]
     outputs: tuple[Output, ...]
     functions: Mapping[str, Any] = field(default_factory=dict)
+    options: tuple[tuple[str, str], ...] = ()
 
     @cached_property
     def by_name(self) -> dict[str, Node]:

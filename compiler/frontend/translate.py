@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +62,7 @@ def translate(graph: Graph) -> Model:
         raise UnsupportedOps(missing, hint=way_out(graph, missing))
     builder = relax.BlockBuilder()
     g = Emitter(graph, builder, _Converters())
-    params = [_parameter(i) for i in graph.inputs]
+    params = parameters(graph.inputs)
     for entry, param in zip(graph.inputs, params, strict=True):
         if not entry.dtype.startswith("complex"):
             g.values[entry.ref] = g.empty(param) or param
@@ -109,18 +109,30 @@ def _function_in_dataflow(func: relax.Function) -> relax.Function:
     return relax.Function(func.params, body, func.ret_ty, func.is_pure, func.attrs)
 
 
-def _parameter(entry: Input) -> relax.Var:
+def parameters(inputs: Sequence[Input]) -> list[relax.Var]:
+    """A parameter for each input; a symbol that stands in several is one dimension."""
+    symbols = {d: tirx.Var(d, "int64") for i in inputs for d in i.shape if isinstance(d, str)}
+    return [_parameter(i, symbols) for i in inputs]
+
+
+def _parameter(entry: Input, symbols: Mapping[str, tirx.Var]) -> relax.Var:
     if entry.dtype in ("string", "resource", "variant"):
         raise ModelError(
             f"input {entry.name!r} is a {entry.dtype}, which no device of ours takes",
-            hint="cut the graph behind it with --input NAME=shape",
+            hint="cut the graph behind it with --input NODE=SHAPE",
         )
     if entry.dtype not in RELAX_DTYPES | PART_DTYPES.keys():
         raise ModelError(f"input {entry.name!r} is of dtype {entry.dtype}, which is not supported")
     stem = identifier(entry.name)
-    dims = [
-        tirx.Var(f"{stem}_d{i}", "int64") if d is None else d for i, d in enumerate(entry.shape)
-    ]
+    dims: list[Any] = []
+    for i, dim in enumerate(entry.shape):
+        name = f"{stem}_d{i}"
+        while name in symbols:  # a symbol of the user's that looks like one of ours
+            name += "_"
+        if isinstance(dim, str):
+            dims.append(symbols[dim])
+        else:
+            dims.append(tirx.Var(name, "int64") if dim is None else dim)
     if entry.dtype in PART_DTYPES:  # pairs of real and imaginary part along a last axis
         dims.append(2)
     made = relax.Var(stem, relax.TensorType(dims, PART_DTYPES.get(entry.dtype, entry.dtype)))

@@ -117,7 +117,7 @@ class TestUsage:
                 "invalid value for '--repeat'",
                 "`dlcc bench --help`",
             ),
-            (["compile", "m", "-i", "x=1,a"], "invalid value for '-i'", "`dlcc compile --help`"),
+            (["compile", "m", "-i", "x=1,2.5"], "invalid value for '-i'", "`dlcc compile --help`"),
             (["compile", "model.pbtxt", "-t", "hots"], "no target named 'hots'", "host"),
         ],
     )

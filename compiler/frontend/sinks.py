@@ -1,0 +1,144 @@
+"""The results of a graph whose outputs nobody named: what is computed and read by no node.
+
+A graph as it was built for training has more ends than its model: savers, initialisers, updates
+of variables, summaries. Savers and initialisers are told apart by what they hang on and left out.
+Where a graph trains, its loss and its metrics look like results too, so the user is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from dlcc.compiler.errors import ModelError
+from dlcc.compiler.frontend.graph import Node
+from dlcc.compiler.frontend.variables import VARIABLES
+
+PLACEHOLDERS = ("Placeholder", "PlaceholderV2")
+# what nobody reads and is no result all the same: side effects, and leftovers
+_NO_RESULT = ("NoOp", "Assert", "Const", "Print", "PrintV2", *PLACEHOLDERS, *VARIABLES)
+_STATE = (
+    "Assign", "AssignVariableOp", "VarIsInitializedOp", "IsVariableInitialized",
+    "InitializeTableV2", "InitializeTable", "InitializeTableFromTextFileV2", "LookupTableImportV2",
+    "SaveV2", "RestoreV2", "MergeV2Checkpoints", "ShardedFilename",
+)  # fmt: skip
+_FORWARDED = ("Identity", "ReadVariableOp", *VARIABLES)
+_LOSSES = ("CrossEntropy", "L2Loss", "CTCLoss", "SquaredDifference")
+_SOURCES = (*PLACEHOLDERS, "PlaceholderWithDefault", "IteratorGetNext")
+_SHOWN = 6
+
+
+def sinks(nodes: Mapping[str, Node]) -> list[str]:
+    """Nodes that nobody reads and that are results."""
+    read = {ref.node for node in nodes.values() for ref in node.inputs}
+    machinery = _machinery(nodes)
+    return [
+        name
+        for name, node in nodes.items()
+        if name not in read
+        and node.op not in _NO_RESULT
+        and name not in machinery
+        and not _is_pivot(node, nodes)
+    ]
+
+
+def _is_pivot(node: Node, nodes: Mapping[str, Node]) -> bool:
+    """Whether a node is a leftover of a TF1 condition: a Switch, or what only marks its branch."""
+    sources = [nodes[r.node].op for r in node.inputs if r.node in nodes]
+    return node.op == "Switch" or (node.op == "Identity" and sources == ["Switch"])
+
+
+def results(nodes: Mapping[str, Node]) -> list[str]:
+    """The sinks; raises ModelError with likely names where a graph trains, or has none."""
+    if training := [n for n in nodes.values() if _trains(n)]:
+        likely = likely_outputs(nodes)
+        options = " ".join(f"--output {name}" for name in likely[:_SHOWN])
+        raise ModelError(
+            f"the graph was built for training ({training[0].name} is {training[0].op}), so its "
+            "ends are not its outputs",
+            hint=f"name the outputs; these look like them: {options}"
+            if options
+            else "name the outputs with --output",
+        )
+    found = sinks(nodes)
+    if not found:
+        raise ModelError("the graph has no outputs", hint="name them with --output")
+    return found
+
+
+def likely_outputs(nodes: Mapping[str, Node]) -> list[str]:
+    """The last nodes of the forward part: computed from a placeholder or a queue, and read by
+    nothing but losses, gradients and updates."""
+    forward = {name for name in _from_inputs(nodes) if _is_forward(nodes[name])}
+    forward -= _machinery(nodes)
+    loss = _behind(nodes, (n for n in forward if _is_loss(nodes[n])))
+    read = {ref.node for n in forward - loss for ref in nodes[n].inputs}
+    nothing = (*_NO_RESULT, *_SOURCES)
+    ends = [n for n in nodes if n in forward - loss - read and nodes[n].op not in nothing]
+    # names in scopes of the training's own (summaries, accuracy) go last
+    return sorted(ends, key=lambda n: "summar" in n.lower() or "accura" in n.lower())
+
+
+def _trains(node: Node) -> bool:
+    """ApplyAdam, ResourceApplyMomentum, SparseApplyFtrl and their like."""
+    stem = node.op.removeprefix("Resource").removeprefix("Sparse")
+    return stem.startswith("Apply") and stem != "Apply"
+
+
+def _is_forward(node: Node) -> bool:
+    scopes = node.name.split("/")
+    return (
+        not any(scope.startswith("gradients") for scope in scopes)
+        and not _trains(node)
+        and "Summary" not in node.op
+        and not node.op.startswith(("Assign", "Scatter", "ResourceScatter"))
+        and node.op not in _STATE
+        and node.op not in ("Shape", "ShapeN", "Size", "Rank")
+    )
+
+
+def _is_loss(node: Node) -> bool:
+    return any(part in node.op for part in _LOSSES)
+
+
+def _machinery(nodes: Mapping[str, Node]) -> set[str]:
+    """Savers, initialisers, and bare reads of variables."""
+    paths = {
+        node.inputs[0].node
+        for node in nodes.values()
+        if node.op in ("SaveV2", "RestoreV2", "ShardedFilename") and node.inputs
+    }
+    state = {name for name, node in nodes.items() if node.op in _STATE}
+    bare = {name for name in nodes if _is_bare_read(nodes, name)}
+    return _behind(nodes, paths | state) | bare
+
+
+def _is_bare_read(nodes: Mapping[str, Node], name: str) -> bool:
+    """Whether it passes a variable on, and nothing else."""
+    for _ in nodes:
+        node = nodes[name]
+        if node.op in VARIABLES:
+            return True
+        if node.op not in _FORWARDED or not node.inputs or node.inputs[0].node not in nodes:
+            return False
+        name = node.inputs[0].node
+    return False
+
+
+def _from_inputs(nodes: Mapping[str, Node]) -> set[str]:
+    fed = (n.name for n in nodes.values() if n.op in _SOURCES or "Dequeue" in n.op)
+    return _behind(nodes, fed)
+
+
+def _behind(nodes: Mapping[str, Node], first: Iterable[str]) -> set[str]:
+    """These nodes and all that are computed from them."""
+    readers: dict[str, list[str]] = {}
+    for node in nodes.values():
+        for ref in node.inputs:
+            readers.setdefault(ref.node, []).append(node.name)
+    seen = set(first)
+    stack = list(seen)
+    while stack:
+        new = [reader for reader in readers.get(stack.pop(), ()) if reader not in seen]
+        seen.update(new)
+        stack += new
+    return seen
