@@ -102,7 +102,7 @@ class TestVariables:
     def test_a_short_data_file(self, checkpoint):
         path = checkpoint / "model.ckpt-10.data-00000-of-00001"
         path.write_bytes(path.read_bytes()[:64])
-        with pytest.raises(UnreadableModel, match="is cut short|cannot be read"):
+        with pytest.raises(UnreadableModel, match=r"is cut short|cannot be read"):
             translate(load(checkpoint, outputs=["probs"]))
         path.unlink()
         with pytest.raises(UnreadableModel, match="no such file") as caught:
