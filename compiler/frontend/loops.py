@@ -23,14 +23,16 @@ def loop_kernel(
     inputs: Sequence[relax.Expr],
     outputs: Sequence[tuple[Sequence[Dim], str]],
     body: Body,
+    dims: Sequence[Dim] = (),
 ) -> list[relax.Expr]:
     """Emit one sequential kernel.
 
     outputs: (shape, dtype) of each; scratch memory is an output that nobody reads.
+    dims: dimensions that the body speaks of, where they are in no shape of a tensor.
     body(*input buffers, *output buffers): emits the loops; a buffer's index is flat, row-major.
     """
     symbols = [d for shape, _ in outputs for d in shape if not isinstance(d, int)]
-    outer = _variables([*(shape for shape, _ in outputs), *(g.shape(t) for t in inputs)])
+    outer = _variables([dims, *(shape for shape, _ in outputs), *(g.shape(t) for t in inputs)])
 
     def compute(*given: Any) -> Any:
         sizes = iter(given[len(inputs) :])

@@ -176,8 +176,12 @@ def _node(tf: Any, case: Case, args: Sequence[Any]) -> Any:
 def _chosen(case: Case, made: Any) -> list[Any]:
     if hasattr(made, "outputs"):
         made = made.outputs
-    flat = list(made) if isinstance(made, list | tuple) else [made]
+    flat = _flat(made)
     return [flat[i] for i in case.outputs] if case.outputs else flat
+
+
+def _flat(made: Any) -> list[Any]:
+    return [t for m in made for t in _flat(m)] if isinstance(made, list | tuple) else [made]
 
 
 def _rename(proto: Any, built: Sequence[_Built]) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dlcc.compiler.frontend.ops.array import ARRAY
 from dlcc.compiler.frontend.ops.bits import BITS
+from dlcc.compiler.frontend.ops.combined_nms import COMBINED_NMS
 from dlcc.compiler.frontend.ops.complex import COMPLEX
 from dlcc.compiler.frontend.ops.control import CONTROL
 from dlcc.compiler.frontend.ops.conv import CONV
+from dlcc.compiler.frontend.ops.ctc import CTC
 from dlcc.compiler.frontend.ops.detect import DETECT
+from dlcc.compiler.frontend.ops.distort import DISTORT
 from dlcc.compiler.frontend.ops.dynamic import DYNAMIC
 from dlcc.compiler.frontend.ops.fourier import FOURIER
 from dlcc.compiler.frontend.ops.gather import GATHER
@@ -21,6 +24,7 @@ from dlcc.compiler.frontend.ops.nn import NN
 from dlcc.compiler.frontend.ops.pad import PAD
 from dlcc.compiler.frontend.ops.pool import POOL
 from dlcc.compiler.frontend.ops.quantize import QUANTIZE
+from dlcc.compiler.frontend.ops.ragged import RAGGED
 from dlcc.compiler.frontend.ops.random import RANDOM
 from dlcc.compiler.frontend.ops.random_laws import RANDOM_LAWS
 from dlcc.compiler.frontend.ops.recurrent import RECURRENT
@@ -28,6 +32,7 @@ from dlcc.compiler.frontend.ops.reduce import REDUCE
 from dlcc.compiler.frontend.ops.resize import RESIZE
 from dlcc.compiler.frontend.ops.search import SEARCH
 from dlcc.compiler.frontend.ops.segment import SEGMENT
+from dlcc.compiler.frontend.ops.sets import SETS
 from dlcc.compiler.frontend.ops.shape import SHAPE
 from dlcc.compiler.frontend.ops.slice import SLICE
 from dlcc.compiler.frontend.ops.solve import SOLVE
@@ -62,6 +67,11 @@ TF_OPS = (
     | RESIZE
     | DETECT
     | COMPLEX
+    | SETS
+    | RAGGED
+    | DISTORT
+    | CTC
+    | COMBINED_NMS
     | FOURIER
     | RANDOM
     | RANDOM_LAWS
