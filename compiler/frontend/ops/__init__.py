@@ -9,6 +9,7 @@ from dlcc.compiler.frontend.ops.complex import COMPLEX
 from dlcc.compiler.frontend.ops.control import CONTROL
 from dlcc.compiler.frontend.ops.conv import CONV
 from dlcc.compiler.frontend.ops.ctc import CTC
+from dlcc.compiler.frontend.ops.decompose import DECOMPOSE
 from dlcc.compiler.frontend.ops.detect import DETECT
 from dlcc.compiler.frontend.ops.distort import DISTORT
 from dlcc.compiler.frontend.ops.dynamic import DYNAMIC
@@ -67,6 +68,7 @@ TF_OPS = (
     | RESIZE
     | DETECT
     | COMPLEX
+    | DECOMPOSE
     | SETS
     | RAGGED
     | DISTORT
