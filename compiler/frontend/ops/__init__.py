@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dlcc.compiler.frontend.ops.array import ARRAY
+from dlcc.compiler.frontend.ops.bessel import BESSEL
 from dlcc.compiler.frontend.ops.bits import BITS
 from dlcc.compiler.frontend.ops.combined_nms import COMBINED_NMS
 from dlcc.compiler.frontend.ops.complex import COMPLEX
@@ -16,6 +17,7 @@ from dlcc.compiler.frontend.ops.dynamic import DYNAMIC
 from dlcc.compiler.frontend.ops.fourier import FOURIER
 from dlcc.compiler.frontend.ops.gather import GATHER
 from dlcc.compiler.frontend.ops.image import IMAGE
+from dlcc.compiler.frontend.ops.integrals import INTEGRALS
 from dlcc.compiler.frontend.ops.linalg import LINALG
 from dlcc.compiler.frontend.ops.logic import LOGIC
 from dlcc.compiler.frontend.ops.loss import LOSS
@@ -68,6 +70,8 @@ TF_OPS = (
     | RESIZE
     | DETECT
     | COMPLEX
+    | BESSEL
+    | INTEGRALS
     | DECOMPOSE
     | SETS
     | RAGGED

@@ -238,9 +238,7 @@ def svd(g: Emitter, node: Node) -> list[relax.Expr]:
     return [values, u, v]
 
 
-def _tall_svd(
-    g: Emitter, x: relax.Expr, full: bool
-) -> tuple[relax.Expr, relax.Expr, relax.Expr]:
+def _tall_svd(g: Emitter, x: relax.Expr, full: bool) -> tuple[relax.Expr, relax.Expr, relax.Expr]:
     """(values (n,), u (m, n) or (m, m), v (n, n)) for m >= n."""
     dims = g.shape(x)
     lead, m, n = dims[:-2], int(dims[-2]), int(dims[-1])
