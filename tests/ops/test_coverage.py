@@ -45,9 +45,11 @@ def _placeholder(tf, *shape, dtype="float32"):
 # what goes wrong: (build, edit of the node "bad", error, text)
 ERRORS = {
     "axes computed at run time": (
-        lambda tf: tf.raw_ops.Sum(input=_placeholder(tf, 2, 3), name="bad",
-                                  axis=tf.compat.v1.placeholder("int32", [1], name="axes")),
-        None, BadNode, r"bad \(Sum\): the axes \(input 1, 'axes:0'\) is computed at run time",
+        lambda tf: tf.raw_ops.EuclideanNorm(
+            input=_placeholder(tf, 2, 3), name="bad",
+            axis=tf.compat.v1.placeholder("int32", [1], name="axes")),
+        None, BadNode,
+        r"bad \(EuclideanNorm\): the axes \(input 1, 'axes:0'\) is computed at run time",
     ),
     "padding of no kind": (
         lambda tf: tf.raw_ops.MaxPool(input=_placeholder(tf, 1, 4, 4, 1), ksize=[1, 2, 2, 1],
@@ -107,7 +109,7 @@ def test_hints_tell_the_next_step():
 
     with tf.Graph().as_default() as graph:
         axes = tf.compat.v1.placeholder("int32", [1])
-        tf.raw_ops.Sum(input=_placeholder(tf, 2, 3), axis=axes, name="bad")
+        tf.raw_ops.EuclideanNorm(input=_placeholder(tf, 2, 3), axis=axes, name="bad")
     with pytest.raises(BadNode) as raised:
         translate(load(graph.as_graph_def(), None, ["bad"]))
     assert re.search("constant is needed", raised.value.hint)

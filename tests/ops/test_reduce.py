@@ -31,6 +31,15 @@ CASES = [
         for t in ("int32", "int64")
     ),
     Case("Sum", [feed(X), np.int32(1)], "scalar axis"),
+    *(
+        Case(op, [feed(X), feed(np.int32(axes))], f"computed {axes} {keep}",
+             attrs={"keep_dims": keep}, **LOOSE)
+        for op in ("Sum", "Prod", "Max", "Min", "Mean")
+        for axes in ([0, 2], [-2], 1, [1, 0, 2])
+        for keep in (False, True)
+    ),
+    *(Case(op, [feed(X > 0), feed(np.int32([0]))], "computed") for op in ("All", "Any")),
+    Case("Mean", [feed(ints(3, 4, low=-9)), feed(np.int32([0]))], "computed int32"),
     Case("Sum", [feed(np.zeros((0, 3), np.float32)), np.int32([0])], "empty"),
     Case("Mean", [feed(X, (None, 4, 5)), np.int32([0, 2])], "open", **LOOSE),
     *(

@@ -228,7 +228,7 @@ def svd(g: Emitter, node: Node) -> list[relax.Expr]:
     edition, 8.6.3: columns of x are turned in pairs until all are orthogonal.
     """
     x = g.arg(node, 0)
-    *lead, m, n = g.static_shape(node, x)
+    *_lead, m, n = g.static_shape(node, x)
     wide = m < n
     values, u, v = _tall_svd(g, turned(g, x) if wide else x, bool(node.attr("full_matrices")))
     u, v = (v, u) if wide else (u, v)

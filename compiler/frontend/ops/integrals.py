@@ -52,9 +52,12 @@ def stepped(g: Emitter, tensors: Sequence[relax.Expr], steps: Steps, name: str) 
 def until_settled(r: Any, slot: int, emit: Callable[[Any], None]) -> None:
     """Repeat until r[slot], the size of the last term, is nothing to r[0]; k counts from 1."""
     r[slot] = real(1)
-    with T.serial(0, _TERMS) as i:
-        with T.If(tirx.abs(r[slot]) > real(_STEP) * tirx.abs(r[0])), T.Then():
-            emit(tirx.Cast("float64", i) + real(1))
+    with (
+        T.serial(0, _TERMS) as i,
+        T.If(tirx.abs(r[slot]) > real(_STEP) * tirx.abs(r[0])),
+        T.Then(),
+    ):
+        emit(tirx.Cast("float64", i) + real(1))
 
 
 def _nonzero(x: Any) -> Any:

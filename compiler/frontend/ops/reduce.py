@@ -11,6 +11,7 @@ from tvm import relax, te, tirx
 from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.ops.math import is_integer
+from dlcc.compiler.frontend.ops.reduce_open import axes_are_computed, reduce_computed
 from dlcc.compiler.frontend.ops.table import OpTable
 
 REDUCE = OpTable()
@@ -48,6 +49,8 @@ _SIMPLE: dict[str, tuple[Callable[..., relax.Expr], Callable[..., Any], bool]] =
 
 def _simple(name: str, call: Callable[..., relax.Expr], fold: Any, symbolic: bool) -> None:
     def convert(g: Emitter, node: Node) -> relax.Expr:
+        if axes_are_computed(g, node):
+            return reduce_computed(g, node)
         x = g.arg(node, 0)
         axes = reduce_axes(g, node, g.rank(x))
         return call(x, axes, _keeps(node)) if axes else x
@@ -63,6 +66,8 @@ for _name, _calls in _SIMPLE.items():
 @REDUCE.op("Mean", fold=_fold(np.mean))
 def mean(g: Emitter, node: Node) -> relax.Expr:
     """Integers are summed in their dtype and divided toward zero; float16 sums in float32."""
+    if axes_are_computed(g, node):
+        return reduce_computed(g, node)
     x = g.arg(node, 0)
     axes = reduce_axes(g, node, g.rank(x))
     if not axes:
@@ -85,6 +90,8 @@ def _logical(name: str, call: Callable[..., relax.Expr]) -> None:
     """All and Any: the minimum and maximum of bytes that are 0 or 1."""
 
     def convert(g: Emitter, node: Node) -> relax.Expr:
+        if axes_are_computed(g, node):
+            return reduce_computed(g, node)
         x = g.arg(node, 0)
         axes = reduce_axes(g, node, g.rank(x))
         if not axes:
