@@ -11,6 +11,9 @@ TALL, WIDE = normal(2, 6, 4), normal(2, 3, 7)
 SQUARE = normal(2, 5, 5)
 SYMMETRIC = SQUARE + SQUARE.transpose(0, 2, 1)
 LOW_RANK = (normal(5, 2) @ normal(2, 4)).astype("float32")
+# the main diagonal is the largest
+LARGE_MAIN = np.float32([[0], [4], [0]])
+BANDS = {True: np.float32([[4], [0], [0]]), False: np.float32([[0], [0], [4]])}
 
 
 def svd_parts(tf, x, full=False):
@@ -47,6 +50,22 @@ CASES = [
     ),
     Case("Qr", [feed(np.float32([[0, 1], [0, 2], [0, 3]]))], "zero column", **SOLVED),
     Case("Lu", [feed(SQUARE)], **SOLVED),
+    Case("TridiagonalSolve", [feed(normal(2, 3, 6) + LARGE_MAIN), feed(normal(2, 6, 2))],
+         **SOLVED),
+    Case("TridiagonalSolve", [feed(np.float32([[1, 2, 0], [0, 1, 5], [0, 3, 4]])),
+                              feed(normal(3, 2))], "pivots", **SOLVED),
+    Case("TridiagonalMatMul", [*(feed(normal(2, 1, 5, seed=i)) for i in range(3)),
+                               feed(normal(2, 5, 3))], **SOLVED),
+    *(
+        Case("BandedTriangularSolve", [feed(normal(2, 3, 6) + BANDS[lower]), feed(normal(2, 6, 2))],
+             f"{lower} {adjoint}", attrs={"lower": lower, "adjoint": adjoint}, **SOLVED)
+        for lower in (False, True) for adjoint in (False, True)
+    ),
+    *(
+        Case("MatrixSolveLs", [feed(x), feed(normal(2, x.shape[1], 2)), np.float64(penalty)],
+             f"{x.shape} {penalty}", attrs={"fast": penalty > 0}, **SOLVED)
+        for x in (TALL, WIDE) for penalty in (0.0, 0.5)
+    ),
     Case("Lu", [feed(SQUARE.astype("float64"))], "float64", attrs={"output_idx_type": "int64"}),
 ]  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dlcc.compiler.frontend.ops.array import ARRAY
+from dlcc.compiler.frontend.ops.banded import BANDED
 from dlcc.compiler.frontend.ops.bessel import BESSEL
 from dlcc.compiler.frontend.ops.bits import BITS
 from dlcc.compiler.frontend.ops.combined_nms import COMBINED_NMS
@@ -70,6 +71,7 @@ TF_OPS = (
     | RESIZE
     | DETECT
     | COMPLEX
+    | BANDED
     | BESSEL
     | INTEGRALS
     | DECOMPOSE

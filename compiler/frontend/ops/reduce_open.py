@@ -47,26 +47,7 @@ def reduce_computed(g: Emitter, node: Node) -> relax.Expr:
     count = int(product(g.static_shape(node, axes)))
     keep = bool(node.attr("keep_dims", node.attr("keepdims", False)))
     kept = rank if keep else rank - count
-
-    def measure(at: Any, size: Any, step: Any, s: Any) -> None:
-        """size: the result's dimensions; step: how far in it each axis of x goes, 0 if reduced."""
-        with T.serial(0, rank) as axis:
-            step[axis] = tirx.const(1, "int64")
-        with T.serial(0, count) as k:
-            step[tirx.floormod(wide(at[k]) + rank, rank)] = tirx.const(0, "int64")
-        s[0] = tirx.const(0, "int64")
-        for axis, extent in enumerate(dims):
-            with T.If(tirx.any(step[axis] != 0, tirx.const(keep, "bool"))), T.Then():
-                size[s[0]] = tirx.Select(step[axis] != 0, wide(extent), tirx.const(1, "int64"))
-                s[0] = s[0] + 1
-        s[1] = tirx.const(1, "int64")
-        for axis in reversed(range(rank)):
-            with T.If(step[axis] != 0), T.Then():
-                step[axis] = s[1]
-                s[1] = s[1] * wide(dims[axis])
-
-    outputs = [((kept,), "int64"), ((rank,), "int64"), ((2,), "int64")]
-    size, step, _ = loop_kernel(g, "reduced_shape", [axes], outputs, measure, dims)
+    size, step = _measured_shape(g, axes, dims, count, kept)
     shape = g.measured(node, size) if kept else []
 
     def body(t: Any, by: Any, out: Any) -> None:
@@ -87,6 +68,34 @@ def reduce_computed(g: Emitter, node: Node) -> relax.Expr:
 def _divide(out: Any, count: Any, total: Any, dtype: str) -> None:
     """Each sum divided by the number of its elements; integers toward zero."""
     with T.serial(0, count) as i:
-        each = tirx.Cast(dtype, tirx.floordiv(wide(total), tirx.max(wide(count), tirx.const(1, "int64"))))
+        each = tirx.Cast(
+            dtype, tirx.floordiv(wide(total), tirx.max(wide(count), tirx.const(1, "int64")))
+        )
         whole = dtype.startswith(("int", "uint"))
         out[i] = tirx.truncdiv(out[i], each) if whole else out[i] / each
+
+
+def _measured_shape(
+    g: Emitter, axes: relax.Expr, dims: list[Any], count: int, kept: int
+) -> list[relax.Expr]:
+    """The result's `kept` dimensions, and how far in it each axis goes: 0 along a reduced one."""
+    rank, one = len(dims), tirx.const(1, "int64")
+    keep = kept == rank
+
+    def measure(at: Any, size: Any, step: Any, s: Any) -> None:
+        with T.serial(0, rank) as axis:
+            step[axis] = one
+        with T.serial(0, count) as k:
+            step[tirx.floormod(wide(at[k]) + rank, rank)] = tirx.const(0, "int64")
+        s[0], s[1] = tirx.const(0, "int64"), one
+        for axis, extent in enumerate(dims):
+            with T.If(tirx.any(step[axis] != 0, tirx.const(keep, "bool"))), T.Then():
+                size[s[0]] = tirx.Select(step[axis] != 0, wide(extent), one)
+                s[0] = s[0] + 1
+        for axis in reversed(range(rank)):
+            with T.If(step[axis] != 0), T.Then():
+                step[axis] = s[1]
+                s[1] = s[1] * wide(dims[axis])
+
+    outputs = [((kept,), "int64"), ((rank,), "int64"), ((2,), "int64")]
+    return loop_kernel(g, "reduced_shape", [axes], outputs, measure, dims)[:2]

@@ -54,6 +54,11 @@ def triangular_solve(g: Emitter, node: Node) -> relax.Expr:
         rank = g.rank(a)
         a = g.emit(R.permute_dims(a, [*range(rank - 2), rank - 1, rank - 2]))
     lower = bool(node.attr("lower", True)) != bool(node.attr("adjoint"))
+    return substituted(g, a, b, lower)
+
+
+def substituted(g: Emitter, a: relax.Expr, b: relax.Expr, lower: bool) -> relax.Expr:
+    """x with A x = b, A lower or upper triangular."""
     *lead, n, columns = g.shape(b)
     a = g.emit(R.broadcast_to(a, relax.ShapeExpr([*lead, n, n])))
     dtype = g.dtype(b)
@@ -73,7 +78,7 @@ def triangular_solve(g: Emitter, node: Node) -> relax.Expr:
     return loop_kernel(g, "triangular_solve", [a, b], [([*lead, n, columns], dtype)], body)[0]
 
 
-def _eliminated(g: Emitter, a: relax.Expr, b: relax.Expr) -> tuple[relax.Expr, relax.Expr]:
+def eliminated(g: Emitter, a: relax.Expr, b: relax.Expr) -> tuple[relax.Expr, relax.Expr]:
     """The solution of A x = b and the determinant of A, by elimination with row pivots.
 
     Source: Golub and Van Loan, "Matrix Computations", 4th edition, section 3.4, as Gauss-Jordan.
@@ -147,24 +152,24 @@ def _identity(g: Emitter, x: relax.Expr) -> relax.Expr:
 def matrix_inverse(g: Emitter, node: Node) -> relax.Expr:
     x = g.arg(node, 0)
     x = _transposed(g, x) if node.attr("adjoint") else x
-    return _eliminated(g, x, _identity(g, x))[0]
+    return eliminated(g, x, _identity(g, x))[0]
 
 
 @SOLVE.op("MatrixDeterminant")
 def matrix_determinant(g: Emitter, node: Node) -> relax.Expr:
     x = g.arg(node, 0)
-    return _eliminated(g, x, _identity(g, x))[1]
+    return eliminated(g, x, _identity(g, x))[1]
 
 
 @SOLVE.op("MatrixSolve")
 def matrix_solve(g: Emitter, node: Node) -> relax.Expr:
     a, b = g.args(node)
-    return _eliminated(g, _transposed(g, a) if node.attr("adjoint") else a, b)[0]
+    return eliminated(g, _transposed(g, a) if node.attr("adjoint") else a, b)[0]
 
 
 @SOLVE.op("LogMatrixDeterminant")
 def log_matrix_determinant(g: Emitter, node: Node) -> list[relax.Expr]:
     """(sign, log |determinant|)."""
     x = g.arg(node, 0)
-    determinant = _eliminated(g, x, _identity(g, x))[1]
+    determinant = eliminated(g, x, _identity(g, x))[1]
     return [g.emit(R.sign(determinant)), g.emit(R.log(R.abs(determinant)))]
