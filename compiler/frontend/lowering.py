@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from dlcc.compiler.errors import ModelError
 from dlcc.compiler.frontend.branches import lower_branches
 from dlcc.compiler.frontend.frames import ENTER, MERGE, SWITCH, lower_loops
 from dlcc.compiler.frontend.function import Function, Library
@@ -23,6 +24,23 @@ def lowered(
     The bodies of what were frames and conditions join `functions`.
     """
     ends = set(cut)
+    try:
+        nodes = _without_frames(nodes, ends, results, functions)
+    except (LookupError, ValueError, StopIteration) as error:
+        raise ModelError(
+            f"its control flow is damaged: {type(error).__name__} {error}",
+            hint="an Enter, Switch, Merge or Exit without its counterparts; export it again",
+        ) from error
+    kept = reached(nodes, ends, results)
+    return in_order({n: nodes[n] for n in nodes if n in kept})
+
+
+def _without_frames(
+    nodes: Mapping[str, Node],
+    ends: set[TensorRef],
+    results: Sequence[TensorRef],
+    functions: dict[str, Function],
+) -> Mapping[str, Node]:
     if any(n.op in (*ENTER, *MERGE, *SWITCH) for n in nodes.values()):
         # control inputs tell which branch a constant belongs to
         with_control = reached(nodes, ends, results, control=True)
@@ -33,9 +51,8 @@ def lowered(
             inner = {n.name: n for n in body.nodes}
             inner = lower_branches(inner, body.results, functions)
             functions[body.name] = Function.of(body.name, inner, body.arguments, body.results)
-        nodes = lower_branches(nodes, results, functions)
-    kept = reached(nodes, ends, results)
-    return in_order({n: nodes[n] for n in nodes if n in kept})
+        return lower_branches(nodes, results, functions)
+    return nodes
 
 
 def library(protos: Mapping[str, Any]) -> Library:
