@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
@@ -41,6 +41,7 @@ class Kind:
     static_shapes: whether every dimension must be known at compile time.
     build: optimised Relax module (`main` returns a tuple of tensors) -> artifact.
     open_device: address (`local`, `emulator`, `rpc://…`) -> device.
+    kernels: optimised Relax module -> kernel -> the variables of `main` that it computes.
     lacks: TensorFlow ops that cannot run there -> why, in a few words.
     """
 
@@ -51,6 +52,7 @@ class Kind:
     static_shapes: bool
     build: Callable[[IRModule, Chip], Artifact]
     open_device: Callable[[str, DeviceOptions], Device]
+    kernels: Callable[[IRModule, Chip], Mapping[str, Sequence[str]]]
     lacks: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -130,6 +130,7 @@ def compile_model(
 @click.command(cls=Verb)
 @model_argument
 @click.option("-t", "--target", metavar="TARGET", help="A kind or chip; default: any.")
+@click.option("--why", "node", metavar="NODE", help="Tell what became of one node.")
 @input_option
 @output_option
 @part_options
@@ -137,6 +138,7 @@ def compile_model(
 def check(
     model: str,
     target: str | None,
+    node: str | None,
     inputs: Sequence[tuple[str, Shape | None]],
     outputs: Sequence[str],
     part: Part,
@@ -146,6 +148,12 @@ def check(
     from dlcc.compiler.cli import coverage
     from dlcc.compiler.cli.show import show
 
+    if node is not None:
+        from dlcc.compiler.why import why
+
+        kept = part._asdict()
+        show(why(model, node, target or "host", dict(inputs), outputs, **kept), as_json)
+        return
     rows, hint = coverage.rows(model, dict(inputs), outputs, target, part)
     show(rows, as_json)
     coverage.require_all(rows, hint)

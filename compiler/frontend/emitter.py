@@ -124,6 +124,7 @@ class Emitter:
         self.builder = builder
         self.values: dict[TensorRef, Value] = {}
         self.converters = converters
+        self.hint = ""  # names the variables of the node that is converted now
         self._tensors: dict[TensorRef, relax.Expr] = {}
         self._parts: Sequence[str] = ()
         self._measured: list[tirx.Var] = outer._measured if outer else []
@@ -298,7 +299,7 @@ class Emitter:
 
     def emit(self, expr: relax.Expr, name: str = "") -> relax.Expr:
         """Bind an expression to a variable; its type is inferred."""
-        return self.builder.emit(expr, name)
+        return self.builder.emit(expr, name or self.hint)
 
     def te(self, compute: Callable[..., Any], *args: Any, name: str = "kernel") -> relax.Expr:
         """Emit a kernel written as a tensor expression over `args` (tensors, or symbolic ints)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ from dlcc.compiler.frontend.fold import as_list, fold
 from dlcc.compiler.frontend.graph import ALL_OUTPUTS, Graph, Input, Node, TensorRef
 from dlcc.compiler.frontend.ops import TF_OPS
 from dlcc.compiler.frontend.ops.complex import COMPLEX_FORMS
+from dlcc.compiler.frontend.trace import Trace, trace
 
 log = logging.getLogger("dlcc")
 
@@ -48,12 +49,16 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A translated graph: `main` takes `inputs` and returns a tuple of `outputs`."""
+    """A translated graph: `main` takes `inputs` and returns a tuple of `outputs`.
+
+    traces: what each node became.
+    """
 
     name: str
     module: IRModule
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    traces: Mapping[str, Trace] = field(default_factory=dict)
 
 
 def translate(graph: Graph) -> Model:
@@ -73,11 +78,13 @@ def translate(graph: Graph) -> Model:
         for node in graph.nodes:
             g.converters.convert(g, node)
         names, tensors, dtypes = _outputs(g)
-        results = [builder.emit(t) for t in tensors]
+        results = [builder.emit(t, identifier(n)) for n, t in zip(names, tensors, strict=True)]
         builder.emit_func_output(relax.Tuple(results))
+    module = builder.finalize()
+    traces = trace(g, module["main"], dict(zip(tensors, results, strict=True)))
     inputs = tuple(_spec(i.name, p, i.dtype) for i, p in zip(graph.inputs, params, strict=True))
     outputs = tuple(map(_spec, names, results, dtypes))
-    return Model(graph.name, _in_dataflow(builder.finalize()), inputs, outputs)
+    return Model(graph.name, _in_dataflow(module), inputs, outputs, traces)
 
 
 def _in_dataflow(mod: IRModule) -> IRModule:
@@ -164,6 +171,7 @@ def _convert(g: Emitter, node: Node) -> None:
     first = TensorRef(node.name, 0)
     if first in g.values:
         return  # an input stands in for the node
+    g.hint = identifier(node.name)
     try:
         for index, result in enumerate(as_list(_results(g, node))):
             ref = TensorRef(node.name, index)

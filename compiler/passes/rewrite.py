@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +25,33 @@ class Declined:
     """A rule that matched in kind but does not hold here, and why."""
 
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A rule spoke of a variable. why: why it declined; "" where it applied.
+
+    variable: what is bound to the call.   reads: the variables that the call reads.
+    """
+
+    rule: str
+    variable: str
+    reads: tuple[str, ...]
+    why: str
+
+
+_EVENTS: ContextVar[list[Event] | None] = ContextVar("dlcc_rewrite_events", default=None)
+
+
+@contextmanager
+def recorded() -> Iterator[list[Event]]:
+    """While this is open, what rules say is kept, in order, for `dlcc check --why`."""
+    events: list[Event] = []
+    token = _EVENTS.set(events)
+    try:
+        yield events
+    finally:
+        _EVENTS.reset(token)
 
 
 # (call, scope) -> an equal expression, Declined, or None where the rule does not speak of the call
@@ -124,6 +153,7 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
         self.scope = Scope(self, uses)
         self.replaced: dict[Any, Any] = {}
         self.applied: Counter[str] = Counter()
+        self.current = ""
 
     def visit_call_(self, call: Any) -> Any:
         """Rewrite one call."""
@@ -161,6 +191,7 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
     def visit_var_binding_(self, binding: Any) -> None:
         """Emit the rewritten value, and count the uses of the variable that stands for it."""
         old = binding.var
+        self.current = str(old.name)
         value = self.visit_expr(binding.value)
         if value.same_as(binding.value):
             self.builder_.emit_normalized(binding)
@@ -187,10 +218,18 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
             result = rule.rewrite(call, self.scope)
             if isinstance(result, Declined):
                 log.debug("%s declined at %s: %s", rule.name, call.op.name, result.why)
+                self._record(rule, call, result.why)
             elif result is not None:
+                self._record(rule, call, "")
                 self.applied[rule.name] += 1
                 return result
         return None
+
+    def _record(self, rule: Rule, call: Any, why: str) -> None:
+        events = _EVENTS.get()
+        if events is not None:
+            reads = tuple(str(a.name) for a in call.args if is_var(a))
+            events.append(Event(rule.name, self.current, reads, why))
 
 
 def rewrite(mod: IRModule, rules: Sequence[Rule]) -> IRModule:

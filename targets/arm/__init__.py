@@ -24,6 +24,12 @@ def _build(mod: IRModule, chip: Chip) -> Artifact:
     return build(mod, chip)
 
 
+def _kernels(mod: IRModule, chip: Chip) -> dict[str, list[str]]:
+    from dlcc.targets.cpu.build import kernels
+
+    return kernels(mod, chip)
+
+
 def _open_device(address: str, options: DeviceOptions) -> Device:
     from dlcc.targets.arm.device import open_device
 
@@ -38,4 +44,5 @@ KIND = Kind(
     static_shapes=False,
     build=_build,
     open_device=_open_device,
+    kernels=_kernels,
 )

@@ -19,6 +19,7 @@ from dlcc.targets.cpu.fuse import fuse
 from dlcc.targets.cpu.legalize import legalize
 from dlcc.targets.cpu.results import own_results
 from dlcc.targets.cpu.schedule import schedule
+from dlcc.targets.cpu.sources import kernels_of
 from dlcc.targets.cpu.weights import lift_weights
 from dlcc.targets.errors import ToolchainError
 from dlcc.targets.link import link
@@ -56,6 +57,11 @@ def build(mod: IRModule, chip: Chip) -> Artifact:
 def scheduled(mod: IRModule, chip: Chip) -> str:
     """The module with scheduled kernels as TVM script, for `compile --emit tir`."""
     return str(_scheduled(mod, chip).script())
+
+
+def kernels(mod: IRModule, chip: Chip) -> dict[str, list[str]]:
+    """Kernel -> the variables of `main` that it computes, for `check --why`."""
+    return kernels_of(_scheduled(mod, chip))
 
 
 def assembly(mod: IRModule, chip: Chip) -> str:

@@ -6,6 +6,8 @@ import tvm
 from tvm import relax
 from tvm.ir import IRModule
 
+from dlcc.targets.cpu.sources import name_sources
+
 
 def fuse(mod: IRModule, target: tvm.target.Target) -> IRModule:
     """Fuse calls of kernels.
@@ -13,11 +15,9 @@ def fuse(mod: IRModule, target: tvm.target.Target) -> IRModule:
     Before:  y = call_tir(conv2d, x, w); z = call_tir(add, y, b); o = call_tir(relu, z)
     After:   o = call_tir(fused_conv2d_add_relu, x, w, b)
     """
-    passes = [
-        relax.transform.AnnotateTIROpPattern(),
-        relax.transform.FuseOps(),
-        relax.transform.FuseTIR(),
-        relax.transform.DeadCodeElimination(["main"]),  # the kernels that fusion left over
-    ]
+    group = [relax.transform.AnnotateTIROpPattern(), relax.transform.FuseOps()]
     with target:
-        return tvm.transform.Sequential(passes)(mod)
+        grouped = tvm.transform.Sequential(group)(mod)
+        fused = name_sources(relax.transform.FuseTIR()(grouped), grouped, mod)
+        # the kernels that fusion left over
+        return relax.transform.DeadCodeElimination(["main"])(fused)

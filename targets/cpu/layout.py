@@ -44,6 +44,7 @@ class _Mover(PyExprMutator):  # type: ignore[misc]
     def __init__(self, mod: IRModule) -> None:
         super().__init__(mod)
         self.moved = False
+        self.name = ""
 
     def visit_call_(self, call: relax.Call) -> relax.Expr:
         call = self.visit_expr_post_order(call)
@@ -58,7 +59,11 @@ class _Mover(PyExprMutator):  # type: ignore[misc]
         if made is None:
             return call
         self.moved = True
-        return relax.op.permute_dims(self.builder_.emit(made), TO_NCHW)
+        return relax.op.permute_dims(self.builder_.emit(made, self.name), TO_NCHW)
+
+    def visit_var_binding_(self, binding: relax.VarBinding) -> None:
+        self.name = str(binding.var.name)  # what stands for the variable keeps its name
+        super().visit_var_binding_(binding)
 
     def _conv2d(self, call: relax.Call) -> relax.Expr | None:
         a, (x, w) = call.attrs, call.args

@@ -1,0 +1,107 @@
+"""Keeps the names of a graph's variables on the kernels that they are fused into."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from typing import Any
+
+from tvm import relax, tirx
+from tvm.ir import GlobalVar, IRModule
+
+SOURCES = "dlcc.sources"
+
+
+def name_sources(fused: IRModule, grouped: IRModule, before: IRModule) -> IRModule:
+    """Every kernel with an attribute that lists the variables which it computes, in order.
+
+    before: calls of kernels, not fused.   grouped: groups as functions (FuseOps).
+    fused: groups as kernels (FuseTIR); its `main` has the grouped one's variables, without some
+        that nobody reads.
+
+    TVM renames a group's result, and equal groups share one function. Hence calls are numbered by
+    what they call with what: a number means the same tensor before and after.
+    """
+    numbers: dict[Hashable, int] = {}
+    names: dict[int, str] = {}
+    known: dict[Any, int] = {p: -1 - i for i, p in enumerate(before["main"].params)}
+    for binding in _bindings(before["main"]):
+        known[binding.var] = _number(binding.value, known, numbers)
+        names.setdefault(known[binding.var], str(binding.var.name))
+    kernels: dict[str, dict[str, None]] = {}
+    known = {p: -1 - i for i, p in enumerate(grouped["main"].params)}
+    calls = {str(b.var.name): b.value for b in _bindings(fused["main"])}
+    for group in _bindings(grouped["main"]):
+        made = list(_walk(grouped, group, known, numbers))
+        if kernel := _kernel(calls.get(str(group.var.name))):
+            found = [names[n] for n in made if n in names]
+            kernels.setdefault(kernel, {}).update(dict.fromkeys(found))
+    out = fused.clone()
+    for var in fused.get_global_vars():
+        if isinstance(fused[var], tirx.PrimFunc) and (own := kernels.get(str(var.name_hint))):
+            out[var] = fused[var].with_attr(SOURCES, list(own))
+    return out
+
+
+def kernels_of(mod: IRModule) -> dict[str, list[str]]:
+    """Kernel -> the variables that it computes, of a module that went through `name_sources`."""
+    return {
+        str(var.name_hint): [str(name) for name in mod[var].attrs[SOURCES]]
+        for var in mod.get_global_vars()
+        if mod[var].attrs is not None and SOURCES in mod[var].attrs
+    }
+
+
+def _bindings(func: relax.Function) -> list[relax.Binding]:
+    return [b for block in func.body.blocks for b in block.bindings]
+
+
+def _walk(
+    mod: IRModule, binding: relax.Binding, known: dict[Any, int], numbers: dict[Hashable, int]
+) -> Iterator[int]:
+    """The numbers of what a binding computes; a group's are those of the calls inside."""
+    value = binding.value
+    callee = value.op if isinstance(value, relax.Call) else None
+    if isinstance(callee, GlobalVar) and _is_group(mod[callee]):
+        body = mod[callee]
+        inner = {p: _operand(a, known) for p, a in zip(body.params, value.args, strict=True)}
+        for step in _bindings(body):
+            inner[step.var] = _number(step.value, inner, numbers)
+            yield inner[step.var]
+        result = body.body.body
+        known[binding.var] = inner.get(result, len(numbers))
+    else:
+        known[binding.var] = _number(value, known, numbers)
+        yield known[binding.var]
+
+
+def _is_group(func: Any) -> bool:
+    return isinstance(func, relax.Function) and "Primitive" in (func.attrs or {})
+
+
+def _number(value: Any, known: dict[Any, int], numbers: dict[Hashable, int]) -> int:
+    if isinstance(value, relax.Var):
+        return known.get(value, len(numbers))
+    if isinstance(value, relax.Call):
+        callee = str(getattr(value.op, "name", getattr(value.op, "name_hint", "")))
+        key: Hashable = (callee, *(_operand(a, known) for a in value.args))
+    elif isinstance(value, relax.TupleGetItem):
+        key = ("item", _operand(value.tuple_value, known), int(value.index))
+    else:
+        key = hash(value)
+    return numbers.setdefault(key, len(numbers))
+
+
+def _operand(arg: Any, known: dict[Any, int]) -> Any:
+    if isinstance(arg, relax.Var):
+        return known.get(arg, hash(arg))
+    if isinstance(arg, relax.Tuple):
+        return tuple(_operand(f, known) for f in arg.fields)
+    return str(arg.name_hint) if isinstance(arg, GlobalVar) else ("value", hash(arg))
+
+
+def _kernel(value: Any) -> str:
+    """The kernel that a binding calls, or ""."""
+    if not isinstance(value, relax.Call) or not value.args:
+        return ""
+    first = value.args[0]
+    return str(first.name_hint) if isinstance(first, GlobalVar) else ""
