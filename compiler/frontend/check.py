@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
+
 from dlcc.compiler.errors import BadNode
 from dlcc.compiler.frontend.cut import dtype_of
-from dlcc.compiler.frontend.graph import Graph, Node, TensorRef
+from dlcc.compiler.frontend.graph import FuncRef, Graph, Node, TensorRef
 from dlcc.compiler.frontend.ops import TF_OPS
 
 # attributes that name functions
@@ -44,14 +46,24 @@ def _called(nodes: Sequence[Node]) -> Iterator[str]:
     for node in nodes:
         if node.op not in TF_OPS:
             yield node.op
-        refs = {k: v for k, v in node.attrs.items() if k in FUNCTION_ATTRS}
-        if "then_branch" in refs:
-            condition = by_name.get(node.inputs[0].node)
-            value = condition.attr("value") if condition and condition.op == "Const" else None
-            if value is not None and value.shape == ():
-                refs.pop("else_branch" if value.item() else "then_branch")
-        for value in refs.values():
-            for ref in value if isinstance(value, tuple) else (value,):
+        try:
+            yield from _named(node, by_name)
+        except ValueError as error:
+            raise BadNode(node, f"its attributes are damaged: {error}") from error
+
+
+def _named(node: Node, by_name: Mapping[str, Node]) -> Iterator[str]:
+    """The functions that a node's attributes name."""
+    # the other attributes stay undecoded: weights are among them
+    refs = {k: node.attrs[k] for k in FUNCTION_ATTRS if k in node.attrs}
+    if "then_branch" in refs and node.inputs:
+        condition = by_name.get(node.inputs[0].node)
+        value = condition.attr("value") if condition and condition.op == "Const" else None
+        if isinstance(value, np.ndarray) and value.shape == ():
+            refs.pop("else_branch" if value.item() else "then_branch", None)
+    for value in refs.values():
+        for ref in value if isinstance(value, tuple) else (value,):
+            if isinstance(ref, FuncRef):
                 yield ref.name
 
 
