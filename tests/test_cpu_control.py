@@ -53,7 +53,7 @@ def branching(dim: object) -> IRModule:
 
     with bb.function("main", [x, p, q]):
         y = choice(bb, p, yes, no)
-        bb.emit_func_output(relax.Tuple([y, bb.emit(R.add(y, x))]))
+        bb.emit_func_output(relax.Tuple([y, bb.emit(R.add(y, x)), x]))
     return bb.get()
 
 
@@ -70,7 +70,8 @@ def test_branches(dim: object, tmp_path: Path) -> None:
     }
     for (p, q), want in wants.items():
         inputs = [x, np.array(p), np.array(q), *made.weights]
-        y, z = vm["main"](*map(tvm.runtime.tensor, inputs))
+        y, z, same = vm["main"](*map(tvm.runtime.tensor, inputs))
+        np.testing.assert_array_equal(same.numpy(), x)
         np.testing.assert_allclose(y.numpy(), want, rtol=1e-5)
         np.testing.assert_allclose(z.numpy(), want + x, rtol=1e-5, atol=1e-5)
 

@@ -17,11 +17,17 @@ def outline_branches(mod: IRModule) -> IRModule:
     0.27: the process dies in AllocTensor). A function has storage of its own.
     """
     outliner = _Outliner(mod)
+    callers = {}
     for var in sorted(mod.get_global_vars(), key=lambda v: str(v.name_hint)):
         if isinstance(mod[var], relax.Function):
             outliner.is_pure = mod[var].is_pure
-            outliner.builder_.update_func(var, outliner.visit_expr(mod[var]))
-    return outliner.builder_.get() if outliner.outlined else mod
+            callers[var] = outliner.visit_expr(mod[var])
+    if not outliner.outlined:
+        return mod
+    out = outliner.builder_.get()
+    for var, caller in callers.items():  # the builder itself loses track of equal functions
+        out.update_func(var, caller)
+    return out
 
 
 @mutator
