@@ -13,6 +13,7 @@ import numpy as np
 from tvm import relax, tirx
 
 from dlcc.compiler.errors import BadNode
+from dlcc.compiler.frontend.broadcasting import broadcast
 from dlcc.compiler.frontend.complex_parts import PART_DTYPES
 from dlcc.compiler.frontend.emitter import Complex, Emitter, Known, part_of
 from dlcc.compiler.frontend.graph import Node
@@ -20,7 +21,7 @@ from dlcc.compiler.frontend.ops.array import ARRAY
 from dlcc.compiler.frontend.ops.gather import GATHER
 from dlcc.compiler.frontend.ops.linalg import LINALG
 from dlcc.compiler.frontend.ops.logic import LOGIC
-from dlcc.compiler.frontend.ops.math import MATH, binary_kernel, broadcast
+from dlcc.compiler.frontend.ops.math import MATH, binary_kernel
 from dlcc.compiler.frontend.ops.matrix import MATRIX
 from dlcc.compiler.frontend.ops.nn import NN
 from dlcc.compiler.frontend.ops.pad import PAD

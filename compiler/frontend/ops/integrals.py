@@ -13,10 +13,10 @@ from typing import Any
 from tvm import relax, tirx
 from tvm.script.ir_builder import tirx as T
 
+from dlcc.compiler.frontend.broadcasting import broadcast
 from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.loops import loop_kernel, product
-from dlcc.compiler.frontend.ops.math import broadcast
 from dlcc.compiler.frontend.ops.special import lgamma_of
 from dlcc.compiler.frontend.ops.table import OpTable
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from tvm import relax
 
+from dlcc.compiler.frontend.broadcasting import broadcast, operands
 from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
-from dlcc.compiler.frontend.ops.math import broadcast, operands
 from dlcc.compiler.frontend.ops.table import OpTable
 
 LOGIC = OpTable()

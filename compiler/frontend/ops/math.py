@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from tvm import relax, te, tirx, topi
 
-from dlcc.compiler.frontend.emitter import Dim, Emitter
+from dlcc.compiler.frontend.broadcasting import broadcast, operands
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.ops.table import Fold, OpTable
 
@@ -37,38 +38,6 @@ def binary_kernel(
         return te.compute(a.shape, lambda *i: f(a(*i), b(*i)), name=name, tag=topi.tag.ELEMWISE)
 
     return g.te(compute, x, y, name=name)
-
-
-def broadcast(g: Emitter, x: relax.Expr, y: relax.Expr) -> tuple[relax.Expr, relax.Expr]:
-    """Both tensors in the shape that they broadcast to; symbolic dimensions that differ are
-    taken for equal at run time, since a graph that is valid leaves no other choice."""
-    a, b = g.shape(x), g.shape(y)
-    rank = max(len(a), len(b))
-    a, b = [1] * (rank - len(a)) + a, [1] * (rank - len(b)) + b
-    dims = relax.ShapeExpr([_wider(p, q) for p, q in zip(a, b, strict=True)])
-    return g.emit(R.broadcast_to(x, dims)), g.emit(R.broadcast_to(y, dims))
-
-
-def _wider(p: Dim, q: Dim) -> Dim:
-    if isinstance(p, int):
-        return q if p == 1 else p
-    return q if isinstance(q, int) and q != 1 else p
-
-
-def operands(g: Emitter, node: Node) -> tuple[relax.Expr, relax.Expr]:
-    """The two inputs of a node; broadcast already where Relax cannot tell the result's shape."""
-    x, y = g.args(node)
-    a, b = g.shape(x), g.shape(y)
-    pairs = zip(reversed(a), reversed(b), strict=False)
-    if all((isinstance(p, int) and isinstance(q, int)) or _same(p, q) for p, q in pairs):
-        return x, y
-    return broadcast(g, x, y)
-
-
-def _same(p: Dim, q: Dim) -> bool:
-    if isinstance(p, int) or isinstance(q, int):
-        return 1 in (p, q) if isinstance(p, int) or isinstance(q, int) else False
-    return bool(p.same_as(q))
 
 
 # ---------------------------------------------------------------- unary
