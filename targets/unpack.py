@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from dlcc.targets.command import run_tool
 from dlcc.targets.errors import ToolchainError
@@ -23,6 +24,7 @@ from dlcc.targets.errors import ToolchainError
 log = logging.getLogger("dlcc")
 
 # uname's name of a processor -> the distribution's
+APT = Path("/etc/apt")
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 APT_CONF = """\
@@ -87,25 +89,39 @@ def distribution() -> Distribution:
     return Distribution(name, codename)
 
 
-def mirror(system: Distribution, architecture: str) -> str:
-    """Where packages come from: `$DLCC_APT_MIRROR_ARM64` (or `_AMD64`), `$DLCC_APT_MIRROR`, the
-    mirror that this machine uses, the distribution's own."""
+def mirror(system: Distribution, architecture: str, apt: Path = APT) -> str:
+    """Where packages come from: `$DLCC_APT_MIRROR_ARM64` (or `_AMD64`), `$DLCC_APT_MIRROR`, or the
+    mirror that this machine uses for the release, or for its own.
+
+    apt: folder of this machine's sources. Raises ToolchainError where none of these is known.
+    """
     for variable in (f"DLCC_APT_MIRROR_{architecture.upper()}", "DLCC_APT_MIRROR"):
         if value := os.environ.get(variable):
             return value
-    if system.name == "ubuntu":
-        if architecture != "amd64":
-            return "http://ports.ubuntu.com/ubuntu-ports"
-        return _configured_mirror(system.codename) or "http://archive.ubuntu.com/ubuntu"
-    return _configured_mirror(system.codename) or "http://deb.debian.org/debian"
+    found = _configured_mirror(system.codename, apt)
+    if not found:  # one mirror has all releases of a distribution
+        found = _configured_mirror(distribution().codename, apt)
+    if not found:
+        raise ToolchainError(
+            f"this machine's package sources name no mirror of {system.name} {system.codename}",
+            hint="name one in DLCC_APT_MIRROR",
+        )
+    if system.name == "ubuntu" and architecture != "amd64":
+        return _ports(found)
+    return found
 
 
-def _configured_mirror(codename: str) -> str:
-    """The first mirror of the release itself in this machine's sources, in either format."""
+def _ports(archive: str) -> str:
+    """Where Ubuntu keeps what is not for amd64: on another host beside its archive's."""
+    domain = ".".join((urlsplit(archive).hostname or "").split(".")[-2:])
+    return f"http://ports.{domain}/ubuntu-ports"
+
+
+def _configured_mirror(codename: str, apt: Path) -> str:
+    """The first mirror of the release itself in a machine's sources, in either format."""
     one_line = re.compile(rf"^deb\s+(?:\[[^]]*\]\s+)?(\S+)\s+{codename}\s", re.M)
     stanza = re.compile(rf"^Suites:(?:.*\s)?{codename}(?:\s|$)", re.M)
-    folder = Path("/etc/apt")
-    for path in [folder / "sources.list", *sorted((folder / "sources.list.d").glob("*"))]:
+    for path in [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*"))]:
         text = path.read_text("utf-8", "replace") if path.is_file() else ""
         if found := one_line.search(text):
             return found[1]

@@ -222,28 +222,47 @@ def test_a_wheel_cannot_write_outside_its_folder(tmp_path: Path) -> None:
     assert not (tmp_path / "outside").exists()
 
 
+SOURCES = {
+    "sources.list": "# deb http://old.example/x jammy main\n"
+    "deb [a=b] http://in.mirror.example/u jammy main\n",
+    "sources.list.d/d.sources": "Types: deb\nURIs: http://d.example/debian\n"
+    "Suites: bookworm bookworm-updates\nComponents: main\n",
+}
+
+
 @pytest.mark.parametrize(
     ("variables", "system", "architecture", "expected"),
     [
-        ({}, "ubuntu", "arm64", "http://ports.ubuntu.com/ubuntu-ports"),
-        ({"DLCC_APT_MIRROR": "http://a/"}, "debian", "arm64", "http://a/"),
+        ({}, Distribution("ubuntu", "jammy"), "amd64", "http://in.mirror.example/u"),
+        ({}, Distribution("ubuntu", "jammy"), "arm64", "http://ports.mirror.example/ubuntu-ports"),
+        ({}, Distribution("debian", "bookworm"), "arm64", "http://d.example/debian"),
+        ({"DLCC_APT_MIRROR": "http://a/"}, Distribution("debian", "x"), "arm64", "http://a/"),
         (
             {"DLCC_APT_MIRROR": "http://a/", "DLCC_APT_MIRROR_ARM64": "http://b/"},
-            *("ubuntu", "arm64", "http://b/"),
+            *(Distribution("ubuntu", "jammy"), "arm64", "http://b/"),
         ),
-        ({"DLCC_APT_MIRROR_ARM64": "http://b/"}, "debian", "amd64", "http://deb.debian.org/debian"),
     ],
 )
 def test_mirrors(
     monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
     variables: dict[str, str],
-    system: str,
+    system: Distribution,
     architecture: str,
     expected: str,
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert mirror(Distribution(system, "no-such-release"), architecture) == expected
+    for name, text in SOURCES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert mirror(system, architecture, tmp_path) == expected
+
+
+def test_a_machine_without_a_mirror_is_told_how_to_name_one(tmp_path: Path) -> None:
+    with pytest.raises(ToolchainError, match="name no mirror") as caught:
+        mirror(Distribution("debian", "no-such-release"), "arm64", tmp_path)
+    assert "DLCC_APT_MIRROR" in caught.value.hint
 
 
 def test_old_folders_are_merged_into_usr(tmp_path: Path) -> None:
