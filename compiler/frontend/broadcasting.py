@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tvm import relax, te, tirx, topi
-from tvm_ffi import structural_equal
 
-from dlcc.compiler.frontend.emitter import Dim, Emitter
+from dlcc.compiler.frontend.emitter import Dim, Emitter, same_dim
 from dlcc.compiler.frontend.graph import Node
 
 R = relax.op
@@ -32,19 +31,19 @@ def _wider(p: Dim, q: Dim) -> Dim:
         return q if p == 1 else p
     if isinstance(q, int):
         return p if q == 1 else q
-    return p if _equal(p, q) else tirx.Select(p == 1, q, p)
+    return p if same_dim(p, q) else tirx.Select(p == 1, q, p)
 
 
 def _stretched(g: Emitter, x: relax.Expr, own: list[Dim], dims: list[Dim]) -> relax.Expr:
     """`x` repeated along the axes where it has one element."""
-    open_ = [not isinstance(o, int) and not _equal(o, d) for o, d in zip(own, dims, strict=True)]
+    open_ = [not isinstance(o, int) and not same_dim(o, d) for o, d in zip(own, dims, strict=True)]
     if not any(open_):
         return g.emit(R.broadcast_to(x, relax.ShapeExpr(dims)))
 
     def compute(t: te.Tensor, *shape: Any) -> te.Tensor:
         def element(*i: Any) -> Any:
             at = [
-                tirx.min(v, extent - 1) if loose else (v if _equal(o, d) else 0)
+                tirx.min(v, extent - 1) if loose else (v if same_dim(o, d) else 0)
                 for v, extent, loose, o, d in zip(i, t.shape, open_, own, dims, strict=True)
             ]
             return t[tuple(at)]
@@ -53,12 +52,6 @@ def _stretched(g: Emitter, x: relax.Expr, own: list[Dim], dims: list[Dim]) -> re
 
     sizes = [tirx.IntImm("int64", d) if isinstance(d, int) else d for d in dims]
     return g.te(compute, x, *sizes, name="broadcast")
-
-
-def _equal(p: Dim, q: Dim) -> bool:
-    if isinstance(p, int) or isinstance(q, int):
-        return isinstance(p, int) and isinstance(q, int) and p == q
-    return bool(structural_equal(p, q))
 
 
 def operands(g: Emitter, node: Node) -> tuple[relax.Expr, relax.Expr]:
@@ -73,5 +66,5 @@ def operands(g: Emitter, node: Node) -> tuple[relax.Expr, relax.Expr]:
 
 def _same(p: Dim, q: Dim) -> bool:
     if isinstance(p, int) or isinstance(q, int):
-        return 1 in (p, q) if isinstance(p, int) or isinstance(q, int) else False
+        return 1 in (p, q)
     return bool(p.same_as(q))

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from tvm import relax, runtime, te, tirx
 from tvm.ir import Type
+from tvm_ffi import structural_equal
 
 from dlcc.compiler.errors import BadNode
 from dlcc.compiler.frontend.function import Function
@@ -108,6 +109,13 @@ def static_int(dim: Any) -> int | None:
     if isinstance(dim, tirx.IntImm):
         return int(dim.value)
     return int(dim) if isinstance(dim, int | np.integer) else None
+
+
+def same_dim(a: Dim, b: Dim) -> bool:
+    """Whether two dimensions are equal whatever the open ones turn out to be."""
+    if isinstance(a, int) or isinstance(b, int):
+        return isinstance(a, int) and isinstance(b, int) and a == b
+    return bool(structural_equal(a, b))
 
 
 class Emitter:

@@ -9,7 +9,7 @@ import numpy as np
 from tvm import relax, te, tirx, topi
 
 from dlcc.compiler.errors import BadNode
-from dlcc.compiler.frontend.emitter import Dim, Emitter, Known, known
+from dlcc.compiler.frontend.emitter import Dim, Emitter, Known, known, same_dim
 from dlcc.compiler.frontend.extents import fits
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.ops.table import OpTable
@@ -97,7 +97,7 @@ def resolve(old: Sequence[Dim], new: Sequence[Dim]) -> list[Dim]:
     rest = [d for i, d in enumerate(new) if i != wild[0]]
     top, bottom = list(old), []
     for dim in rest:
-        same = next((i for i, o in enumerate(top) if o is dim or _equal(o, dim)), None)
+        same = next((i for i, o in enumerate(top) if o is dim or same_dim(o, dim)), None)
         if same is None:
             bottom.append(dim)
         else:
@@ -109,12 +109,6 @@ def resolve(old: Sequence[Dim], new: Sequence[Dim]) -> list[Dim]:
     else:
         result = tirx.floordiv(_expr(quotient), _expr(below)) if below != 1 else quotient
     return [result if i == wild[0] else d for i, d in enumerate(new)]
-
-
-def _equal(a: Dim, b: Dim) -> bool:
-    if isinstance(a, int) or isinstance(b, int):
-        return isinstance(a, int) and isinstance(b, int) and a == b
-    return bool(a.same_as(b))
 
 
 def _expr(dim: Dim) -> Any:

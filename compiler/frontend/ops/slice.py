@@ -10,7 +10,7 @@ import numpy as np
 from tvm import relax, te, tirx
 
 from dlcc.compiler.errors import BadNode
-from dlcc.compiler.frontend.emitter import Dim, Emitter
+from dlcc.compiler.frontend.emitter import Dim, Emitter, same_dim
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.ops.table import OpTable
 
@@ -115,7 +115,7 @@ def _sliced(g: Emitter, node: Node, x: relax.Expr, index: Sequence[Any]) -> rela
         if isinstance(entry, slice):
             result.append(size)
     whole = all(s == 1 and _zero(b) for s, b in zip(steps, starts, strict=True))
-    if not (whole and all(_same(a, b) for a, b in zip(sizes, dims, strict=True))):
+    if not (whole and all(same_dim(a, b) for a, b in zip(sizes, dims, strict=True))):
         x = cut(g, x, starts, steps, sizes)
     return g.reshape(x, result) if len(result) != len(sizes) or _shrinks(index) else x
 
@@ -126,12 +126,6 @@ def _shrinks(index: Sequence[Any]) -> bool:
 
 def _zero(value: Dim) -> bool:
     return isinstance(value, int) and value == 0
-
-
-def _same(a: Dim, b: Dim) -> bool:
-    if isinstance(a, int) and isinstance(b, int):
-        return a == b
-    return not isinstance(a, int) and not isinstance(b, int) and bool(a.same_as(b))
 
 
 def _bounds(g: Emitter, node: Node, entry: Any, extent: Dim) -> tuple[Dim, int, Dim]:
@@ -161,7 +155,7 @@ def _symbolic_bounds(g: Emitter, entry: slice, extent: Dim, step: int) -> tuple[
             return default
         if isinstance(value, int) and value == 0 and step > 0:
             return 0
-        if _same(value, extent) and step > 0:
+        if same_dim(value, extent) and step > 0:
             return extent
         at = _expr(g.wrapped(value, extent))
         return tirx.max(tirx.min(at, _expr(high)), _expr(low))
