@@ -5,22 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from dlcc.compiler.container.container import Container
+from dlcc.compiler.container.pack import Compiled
 from dlcc.compiler.errors import ShapeNeeded, UnknownTarget, UsageError
 from dlcc.targets.chips import Chip
 from dlcc.targets.registry import find_chip, kind
 
 if TYPE_CHECKING:
-    from tvm.ir import IRModule
-
     from dlcc.compiler.frontend.graph import Graph
-    from dlcc.compiler.frontend.translate import Model as Translated
-    from dlcc.targets.artifact import Artifact
 
 log = logging.getLogger("dlcc")
 
@@ -44,52 +41,50 @@ def compile(
     inputs: {name: shape}; a str names a dimension, one name is one size in all inputs; None, and
         what neither this nor the model fixes, stays symbolic where the target allows it.
     outputs: default: the signature's, or the graph's sinks.   database: folder of tuning records.
-    signature, tag: which of a SavedModel's; default: "serving_default" and "serve", or the only.
+    signature, tag: which of a SavedModel's; several names joined by commas, or "all", go into one
+        container; default: "serving_default" and "serve", or the only.
     Raises DlccError: see `dlcc.compiler.errors` for the tree.
     """
     if database is not None:
         raise UsageError("tuning records are not read by this version", hint="leave `database` out")
-    times_s: dict[str, float] = {}
+    times_s: dict[str, float] = defaultdict(float)  # over all graphs and targets
     chips = find_chips(target)
     with _timed("import", times_s):
-        from dlcc.compiler.frontend.load import load
+        from dlcc.compiler.frontend.load import load_all
+    with _timed("load", times_s):
+        graphs = load_all(model, inputs, outputs, signature=signature, tag=tag)
+        for graph in graphs:
+            _require_shapes(graph, chips)
+    parts = [_compiled(graph, chips, times_s) for graph in graphs]
+    options = dict(graphs[0].options)
+    if len(graphs) > 1:
+        options["signature"] = ",".join(graph.signature for graph in graphs)
+    with _timed("package", times_s):
+        container = Container.of(graphs[0].name, parts, options)
+    container.times_s.update(times_s)
+    _say(times_s)
+    return container
+
+
+def _say(times_s: Mapping[str, float]) -> None:
+    for part, seconds in times_s.items():
+        log.info("%-10s %7.3f s", part, seconds)
+
+
+def _compiled(graph: Graph, chips: Sequence[Chip], times_s: dict[str, float]) -> Compiled:
+    """The code of one graph for every chip."""
+    with _timed("import", times_s):
         from dlcc.compiler.frontend.translate import translate
         from dlcc.compiler.passes.pipeline import optimize
-    with _timed("load", times_s):
-        graph = load(model, inputs, outputs, signature=signature, tag=tag)
-        _require_shapes(graph, chips)
     with _timed("translate", times_s):
         translated = translate(graph)
     with _timed("passes", times_s):
         module = optimize(translated.module)
     artifacts = [kind(chip.kind).build(module, chip) for chip in chips]
-    with _timed("package", times_s):
-        container = _packed(graph, translated, module, artifacts)
-    container.times_s.update(_sum_of_parts(times_s, *(a.times_s for a in artifacts)))
-    return container
-
-
-def _packed(
-    graph: Graph, translated: Translated, module: IRModule, artifacts: Sequence[Artifact]
-) -> Container:
-    return Container.of(
-        translated.name,
-        module,
-        translated.inputs,
-        translated.outputs,
-        artifacts,
-        dict(graph.options),
-    )
-
-
-def _sum_of_parts(*times_s: Mapping[str, Any]) -> dict[str, float]:
-    """Seconds by part, over all targets, each said as a line of the log."""
-    total_s: Counter[str] = Counter()  # counts seconds
-    for parts in times_s:
-        total_s.update(parts)
-    for part, seconds in total_s.items():
-        log.info("%-10s %7.3f s", part, seconds)
-    return dict(total_s)
+    for part, seconds in (row for a in artifacts for row in a.times_s.items()):
+        times_s[part] += seconds
+    names = translated.inputs, translated.outputs
+    return Compiled(module, *names, artifacts, graph.signature)
 
 
 def _require_shapes(graph: Graph, chips: Sequence[Chip]) -> None:
@@ -120,4 +115,4 @@ def find_chips(target: str) -> list[Chip]:
 def _timed(part: str, times_s: dict[str, float]) -> Iterator[None]:
     start_s = time.perf_counter()
     yield
-    times_s[part] = time.perf_counter() - start_s
+    times_s[part] += time.perf_counter() - start_s

@@ -39,6 +39,7 @@ class Info:
     """A container or a model file.
 
     form: "container" or "TensorFlow graph".   parameters: elements of all constants.
+    signatures: those of a container; what follows is of the one asked for, or of the default.
     shape: a dimension that is not fixed has a symbol in a container and "?" in a model.
     """
 
@@ -49,6 +50,7 @@ class Info:
     parameters: int
     options: Mapping[str, str]
     tools: Mapping[str, str]
+    signatures: tuple[str, ...]
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     targets: tuple[TargetSize, ...]
@@ -58,13 +60,13 @@ class Info:
 def info(path: str | Path, *, signature: str | None = None, tag: str | None = None) -> Info:
     """Read a container (each entry is checked) or a TensorFlow model.
 
-    signature, tag: which of a SavedModel's.
-    Raises BadContainer for a damaged zip, UnreadableModel for what is neither."""
+    signature: which of a container's or SavedModel's.   tag: which of a SavedModel's graphs.
+    Raises BadContainer for a damaged zip, UnreadableModel for what is neither, UsageError."""
     path = Path(path)
     if path.suffix == ".dlc" or (_is_zip(path) and path.suffix != ".keras"):
-        if signature or tag:
-            raise UsageError(f"{path} is a container, which has neither signatures nor tags")
-        return _container_info(path)
+        if tag:
+            raise UsageError(f"{path} is a container, which has no tags", hint="leave --tag out")
+        return _container_info(path, signature)
     return _model_info(path, signature, tag)
 
 
@@ -75,8 +77,9 @@ def _is_zip(path: Path) -> bool:
         return file.read(4) == b"PK\x03\x04"
 
 
-def _container_info(path: Path) -> Info:
+def _container_info(path: Path, signature: str | None) -> Info:
     container = open_container(path)
+    row = container.signature(signature)
     container.verify()
     manifest = container.manifest
     return Info(
@@ -84,13 +87,14 @@ def _container_info(path: Path) -> Info:
         form="container",
         model=manifest.model,
         size_bytes=container.size_bytes,
-        parameters=manifest.parameters,
+        parameters=row.parameters,
         options=manifest.options,
         tools=manifest.tools,
-        inputs=manifest.inputs,
-        outputs=manifest.outputs,
-        targets=tuple(_target_size(container, t) for t in manifest.targets),
-        ops=_op_rows(manifest.ops),
+        signatures=tuple(filter(None, container.signatures)),
+        inputs=row.inputs,
+        outputs=row.outputs,
+        targets=tuple(_target_size(container, t) for t in row.targets),
+        ops=_op_rows(row.ops),
     )
 
 
@@ -119,6 +123,7 @@ def _model_info(path: Path, signature: str | None, tag: str | None) -> Info:
         parameters=sum(int(c.size) for c in constants),
         options=dict(graph.options),
         tools={},
+        signatures=tuple(filter(None, [graph.signature])),
         inputs=tuple(TensorSpec(i.name, i.dtype, _dims(i.shape)) for i in graph.inputs),
         outputs=tuple(TensorSpec(o.name, "", None) for o in graph.outputs),
         targets=(),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dlcc.compiler.container.manifest import TargetRow
+from dlcc.compiler.container.manifest import SignatureRow, TargetRow
 from dlcc.compiler.errors import (
     DeviceError,
     ToolchainError,
@@ -43,18 +43,20 @@ class Session:
     """A loaded model. Use it in a `with` block: closing releases the device.
 
     target: the kind and chip that it runs on.   device: the address.
+    signature: the function of the model that it runs.
     """
 
     def __init__(
         self,
         container: Container,
+        signature: SignatureRow,
         device: str | None = None,
         target: str | None = None,
         options: registry.DeviceOptions | None = None,
     ) -> None:
         """Raises UnknownTarget, UsageError, DeviceError, ToolchainError, BadContainer."""
-        self._container = container
-        rows = choose_targets(container.targets, target)
+        self.signature = signature
+        rows = choose_targets(signature.targets, target)
         opened = _open_first(container, rows, device, options or registry.DeviceOptions())
         self._program: Program | None = opened.program
         self._stack = opened.stack
@@ -69,10 +71,10 @@ class Session:
         Raises BadFeed, DeviceError.
         """
         program = self._loaded()
-        tensors = as_pairs(check_feeds(self._container.inputs, inputs))
+        tensors = as_pairs(check_feeds(self.signature.inputs, inputs))
         with _naming(self.target, self.device):
             results = program.run(tensors)
-        outputs = self._container.outputs
+        outputs = self.signature.outputs
         return {o.name: as_complex(o, r) for o, r in zip(outputs, results, strict=True)}
 
     def bench(self, inputs: Mapping[str, object], repeat: int = 20) -> Bench:
@@ -82,7 +84,7 @@ class Session:
         if repeat < 1:
             raise UsageError(f"repeat is {repeat}; at least one inference is needed")
         program = self._loaded()
-        tensors = as_pairs(check_feeds(self._container.inputs, inputs))
+        tensors = as_pairs(check_feeds(self.signature.inputs, inputs))
         with _naming(self.target, self.device):
             return program.bench(tensors, repeat)
 

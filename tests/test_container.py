@@ -14,7 +14,7 @@ import tvm
 import tvm_ffi
 from tvm import relax
 
-from dlcc.compiler.container import Container, TensorSpec, open_container
+from dlcc.compiler.container import Compiled, Container, TensorSpec, open_container
 from dlcc.compiler.container.atomic import written_whole
 from dlcc.compiler.container.tensors import DTYPES, tensor_bytes, tensor_view
 from dlcc.compiler.errors import BadContainer, ModelError, UsageError
@@ -45,7 +45,7 @@ def artifact(chip: str = "some-chip/arm", weights: tuple[np.ndarray, ...] = (WEI
 def toy(*artifacts: Artifact) -> Container:
     x = TensorSpec("x:0", "float32", ("n", 4))
     outputs = [TensorSpec("y", "float32", ("n", 12)), TensorSpec("z", "float32", (64,))]
-    return Container.of("toy", toy_module(), [x], outputs, artifacts or (artifact(),))
+    return Container.of("toy", [Compiled(toy_module(), [x], outputs, artifacts or (artifact(),))])
 
 
 def test_signature_is_kept_as_asked(tmp_path: Path) -> None:
@@ -56,8 +56,8 @@ def test_signature_is_kept_as_asked(tmp_path: Path) -> None:
         TensorSpec("y", "float32", ("n", 12)),
         TensorSpec("z", "float32", (64,)),
     )
-    assert c.manifest.ops == {"relax.add": 1, "relax.astype": 1, "relax.matmul": 1}
-    assert c.manifest.parameters == 48 + 1 + 64
+    assert c.signature().ops == {"relax.add": 1, "relax.astype": 1, "relax.matmul": 1}
+    assert c.signature().parameters == 48 + 1 + 64
     assert c.manifest.tools["tvm"].startswith("0.27")
 
 
@@ -81,6 +81,38 @@ def test_artifact_comes_back_for_every_target(tmp_path: Path) -> None:
         )
         for a, b in zip(found.weights, expected.weights, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+def test_several_signatures_share_weights(tmp_path: Path) -> None:
+    """Each has its graph, inputs and code; equal weights lie in the file once."""
+    x, y = TensorSpec("x", "float32", ("n", 4)), TensorSpec("y", "float32", ("n", 12))
+    z = TensorSpec("z", "float32", (64,))
+    names = ("serving/default", "raw", "serving_default")
+    parts = [Compiled(toy_module(), [x], [y, z], [artifact(), artifact("b")], n) for n in names]
+    c = open_container(Container.of("toy", parts).save(tmp_path / "toy.dlc"))
+    assert c.signatures == names
+    assert (c.signature().name, c.signature("raw").name) == ("serving_default", "raw")
+    assert tvm_ffi.structural_equal(c.module("raw"), toy_module())
+    for row in c.manifest.signatures:
+        assert [t.chip for t in row.targets] == ["some-chip/arm", "b"]
+        np.testing.assert_array_equal(c.artifact(row.targets[1]).weights[0], WEIGHT)
+    with zipfile.ZipFile(tmp_path / "toy.dlc") as z:
+        assert sum(n.startswith("dlcc/weights/") for n in z.namelist()) == 2
+        assert len(set(z.namelist())) == len(z.namelist())
+    with pytest.raises(UsageError, match="no signature 'rw'") as caught:
+        c.session(signature="rw")
+    assert "'raw'" in caught.value.hint
+
+
+def test_a_file_of_schema_1_opens(tmp_path: Path) -> None:
+    """Written by dlcc before a container could hold several signatures."""
+    c = open_container(Path(__file__).parent / "data/schema-1.dlc")
+    c.verify()
+    assert (c.signatures, [t.chip for t in c.targets]) == (("",), ["some-chip/arm"])
+    assert tvm_ffi.structural_equal(c.module(), toy_module())
+    np.testing.assert_array_equal(c.artifact(c.targets[0]).weights[0], WEIGHT)
+    again = open_container(c.save(tmp_path / "again.dlc"))
+    assert again.manifest == c.manifest
 
 
 def test_weights_are_stored_once_and_mapped(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tvm import relax
 
-from dlcc.compiler.container import Container, TensorSpec, open_container
+from dlcc.compiler.container import Compiled, Container, TensorSpec, open_container
 from dlcc.compiler.errors import BadContainer
 from dlcc.targets.artifact import Artifact
 
@@ -38,7 +38,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     code = Artifact("arm", "a/arm", {"module.so": b"\x7fELF" + bytes(100)}, [weight])
     path = tmp_path_factory.mktemp("sound") / "sound.dlc"
     specs = TensorSpec("x", "float32", (2, 4)), TensorSpec("y", "float32", (2, 12))
-    Container.of("toy", bb.get(), specs[:1], specs[1:], [code]).save(path)
+    Container.of("toy", [Compiled(bb.get(), specs[:1], specs[1:], [code])]).save(path)
     return path.read_bytes()
 
 
@@ -239,27 +239,34 @@ def put(*path: str | int, value: object) -> Callable[[dict[str, Any]], None]:
     return edit
 
 
+def part(*path: str | int, value: object) -> Callable[[dict[str, Any]], None]:
+    return put("signatures", 0, *path, value=value)
+
+
 EDITS = [
-    (put("schema", value=99), "schema version 99; this dlcc reads version 1"),
+    (put("schema", value=99), "schema version 99; this dlcc reads versions up to 2"),
     (put("schema", value=True), "schema is True, not a whole number"),
     (put("model", value=7), "model is 7, not a text"),
-    (put("inputs", value={}), "inputs is {}, not a list"),
-    (put("inputs", 0, value=3), "inputs[0] is not an object"),
-    (put("inputs", 0, "dtype", value="float31"), "inputs[0].dtype is 'float31'"),
-    (put("inputs", 0, "shape", value=[-1, 2]), "inputs[0].shape is [-1, 2]"),
-    (put("inputs", 0, "shape", value=[1.5]), "inputs[0].shape"),
-    (put("inputs", 0, "shape", value=[1 << 40, 1 << 40]), "at most"),
-    (put("inputs", 0, "shape", value=[1] * 65), "inputs[0].shape"),
-    (put("graph_weights", 0, "shape", value=["n", 12]), "a list of sizes"),
-    (put("graph_weights", 0, "shape", value=[4, 13]), "wrong size"),
-    (put("graph_weights", 0, "shape", value=[0, 12]), "wrong size"),
-    (put("graph_weights", 0, "sha256", value="../../etc"), "64 hex digits"),
-    (put("graph_weights", 0, "sha256", value="0" * 64), "lacks its weight"),
-    (put("targets", 0, "files", value={"module.so": "/etc/passwd"}), "lacks its entry"),
-    (put("targets", 0, "files", value={"module.so": 1}), "module.so is 1, not a text"),
+    (part("inputs", value={}), "signatures[0].inputs is {}, not a list"),
+    (part("inputs", 0, value=3), "signatures[0].inputs[0] is not an object"),
+    (part("inputs", 0, "dtype", value="float31"), "signatures[0].inputs[0].dtype is 'float31'"),
+    (part("inputs", 0, "shape", value=[-1, 2]), "signatures[0].inputs[0].shape is [-1, 2]"),
+    (part("inputs", 0, "shape", value=[1.5]), "signatures[0].inputs[0].shape"),
+    (part("inputs", 0, "shape", value=[1 << 40, 1 << 40]), "at most"),
+    (part("inputs", 0, "shape", value=[1] * 65), "signatures[0].inputs[0].shape"),
+    (part("graph_weights", 0, "shape", value=["n", 12]), "a list of sizes"),
+    (part("graph_weights", 0, "shape", value=[4, 13]), "wrong size"),
+    (part("graph_weights", 0, "shape", value=[0, 12]), "wrong size"),
+    (part("graph_weights", 0, "sha256", value="../../etc"), "64 hex digits"),
+    (part("graph_weights", 0, "sha256", value="0" * 64), "lacks its weight"),
+    (part("targets", 0, "files", value={"module.so": "/etc/passwd"}), "lacks its entry"),
+    (part("targets", 0, "files", value={"module.so": 1}), "module.so is 1, not a text"),
     (put("entries", value=[]), "entries is not an object"),
-    (put("ops", "relax.matmul", value="many"), "ops.relax.matmul is 'many'"),
-    (lambda m: m.pop("outputs"), "lacks outputs"),
+    (part("ops", "relax.matmul", value="many"), "signatures[0].ops.relax.matmul is 'many'"),
+    (lambda m: m["signatures"][0].pop("outputs"), "lacks signatures[0].outputs"),
+    (put("signatures", value=[]), "signatures is empty"),
+    (lambda m: m["signatures"].append(m["signatures"][0]), "names one twice"),
+    (part("graph", value="dlcc/other"), "lacks its entry 'dlcc/other'"),
 ]
 
 
@@ -274,7 +281,7 @@ def test_file_names_cannot_leave_their_target(sound: bytes, tmp_path: Path) -> N
     """A device writes files under the names of the artifact."""
 
     def edit(manifest: dict[str, Any]) -> None:
-        files = manifest["targets"][0]["files"]
+        files = manifest["signatures"][0]["targets"][0]["files"]
         files["../../evil.so"] = files.pop("module.so")
 
     assert "not a file name" in refusal(edited(sound, tmp_path, edit)).what

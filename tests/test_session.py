@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tvm import relax, tirx
 
-from dlcc.compiler.container import Container, TensorSpec, open_container
+from dlcc.compiler.container import Compiled, Container, TensorSpec, open_container
 from dlcc.compiler.container.manifest import TargetRow
 from dlcc.compiler.errors import BadFeed, DeviceError, UnknownTarget, UsageError
 from dlcc.compiler.session import choose_targets
@@ -33,7 +33,9 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     module, chip = bb.finalize(), find_chip("host")
     inputs = [TensorSpec("in/x:0", "float32", ("n", 3))]
     outputs = [TensorSpec("y:0", "float32", ("n", 4)), TensorSpec("z", "float32", ("n", 3))]
-    container = Container.of("toy", module, inputs, outputs, [kind("host").build(module, chip)])
+    container = Container.of(
+        "toy", [Compiled(module, inputs, outputs, [kind("host").build(module, chip)])]
+    )
     return container.save(tmp_path_factory.mktemp("session") / "toy.dlc")
 
 
@@ -67,7 +69,9 @@ def test_results_do_not_change_with_the_next_run(container: Container) -> None:
 def test_a_container_that_was_not_saved_runs_too(path: Path) -> None:
     opened = open_container(path)
     artifact = opened.artifact(opened.targets[0])
-    made = Container.of("again", opened.module(), opened.inputs, opened.outputs, [artifact])
+    made = Container.of(
+        "again", [Compiled(opened.module(), opened.inputs, opened.outputs, [artifact])]
+    )
     with made.session() as s:
         np.testing.assert_array_equal(s.run({"in/x": X})["z"], 2 * X)
 
@@ -109,7 +113,9 @@ def test_an_address_that_is_none(container: Container) -> None:
 
 
 def with_targets(container: Container, *artifacts: Artifact) -> Container:
-    return Container.of("more", container.module(), container.inputs, container.outputs, artifacts)
+    return Container.of(
+        "more", [Compiled(container.module(), container.inputs, container.outputs, artifacts)]
+    )
 
 
 def test_the_first_target_that_opens_is_taken(

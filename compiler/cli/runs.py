@@ -6,13 +6,22 @@ from pathlib import Path
 
 import click
 
-from dlcc.compiler.cli.verbs import Feeds, Place, Verb, device_options, feed_options, json_option
+from dlcc.compiler.cli.verbs import (
+    Feeds,
+    Place,
+    Verb,
+    device_options,
+    feed_options,
+    json_option,
+    signature_option,
+)
 
 TOLERANCE = click.FloatRange(0)
 
 
 @click.command(cls=Verb)
 @click.argument("path", type=click.Path(path_type=Path), metavar="FILE")
+@signature_option
 @device_options
 @feed_options
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write outputs as .npz.")
@@ -24,6 +33,7 @@ TOLERANCE = click.FloatRange(0)
 @json_option
 def run(
     path: Path,
+    signature: str | None,
     place: Place,
     feeds: Feeds,
     output: Path | None,
@@ -42,9 +52,9 @@ def run(
     from dlcc.compiler.container import open_container
 
     container = open_container(path)
-    values = arrays.gather_feeds(container.inputs, *feeds)
+    values = arrays.gather_feeds(container.signature(signature).inputs, *feeds)
     expected = None if expect is None else arrays.read_arrays(expect)
-    with step(f"running {path}"), container.session(*place) as session:
+    with step(f"running {path}"), container.session(*place, signature=signature) as session:
         results = session.run(values)
     if output is not None:
         arrays.write_npz(output, results)
@@ -58,12 +68,14 @@ def run(
 
 @click.command(cls=Verb)
 @click.argument("path", type=click.Path(path_type=Path), metavar="FILE")
+@signature_option
 @device_options
 @feed_options
 @click.option("--repeat", type=click.IntRange(1), default=20, show_default=True, help="Inferences.")
 @json_option
 def bench(
     path: Path,
+    signature: str | None,
     place: Place,
     feeds: Feeds,
     repeat: int,
@@ -79,7 +91,8 @@ def bench(
     from dlcc.compiler.container import open_container
 
     container = open_container(path)
-    values = arrays.gather_feeds(container.inputs, *feeds._replace(seed=feeds.seed or 0))
-    with step(f"measuring {path}"), container.session(*place) as session:
+    feeds = feeds._replace(seed=feeds.seed or 0)
+    values = arrays.gather_feeds(container.signature(signature).inputs, *feeds)
+    with step(f"measuring {path}"), container.session(*place, signature=signature) as session:
         cost = costs.summary(session, session.bench(values, repeat))
     show(cost, as_json)

@@ -133,7 +133,8 @@ def part_options(command: F) -> F:
         click.option(
             "--signature",
             metavar="NAME",
-            help="Signature of a SavedModel; default: serving_default, or the only one.",
+            help="Signature of a SavedModel; `compile` takes several, joined by commas, or all. "
+            "Default: serving_default, or the only one.",
         ),
         click.option(
             "--tag",
@@ -141,6 +142,16 @@ def part_options(command: F) -> F:
             help="Tags of a SavedModel's graph, joined by commas; default: serve, or the only.",
         ),
     )
+
+
+def signature_option(command: F) -> F:
+    """`--signature` of a container."""
+    option = click.option(
+        "--signature",
+        metavar="NAME",
+        help="Which of several signatures; default: serving_default, or the first.",
+    )
+    return option(command)
 
 
 def time_limit_option(command: F) -> F:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
@@ -15,14 +14,16 @@ from dlcc.compiler.container.atomic import written_whole
 from dlcc.compiler.container.checked import MAX_JSON_BYTES, Malformed
 from dlcc.compiler.container.manifest import (
     Manifest,
+    SignatureRow,
     TargetRow,
     TensorSpec,
     WeightRef,
     decode,
     encode,
 )
-from dlcc.compiler.container.tensors import DTYPES, tensor_bytes, tensor_view
-from dlcc.compiler.errors import BadContainer
+from dlcc.compiler.container.pack import WEIGHTS, Compiled, pack
+from dlcc.compiler.container.tensors import tensor_view
+from dlcc.compiler.errors import BadContainer, UsageError, did_you_mean
 from dlcc.targets.artifact import Artifact
 
 if TYPE_CHECKING:
@@ -31,21 +32,7 @@ if TYPE_CHECKING:
     from dlcc.compiler.session import Session
 
 MANIFEST = "dlcc/manifest.json"
-GRAPH = "dlcc/graph.relax"
-_WEIGHTS = "dlcc/weights/"
-
-
-class SpecLike(Protocol):
-    """An input or output, as the front end or `TensorSpec` describes it."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def dtype(self) -> str: ...
-
-    @property
-    def shape(self) -> tuple[int | str, ...] | None: ...
+DEFAULT_SIGNATURE = "serving_default"
 
 
 class Store(Protocol):
@@ -86,39 +73,16 @@ class Container:
     def of(
         cls,
         model: str,
-        module: IRModule,
-        inputs: Sequence[SpecLike],
-        outputs: Sequence[SpecLike],
-        artifacts: Sequence[Artifact],
+        parts: Sequence[Compiled],
         options: Mapping[str, str] = MappingProxyType({}),
     ) -> Container:
         """A container in memory.
 
-        model: a name to show.   module: the optimised Relax module; its `main` takes the inputs and
-        returns a tuple of the outputs.   inputs, outputs: their names, as the user asked for them,
-        with dtype and shape.
+        model: a name to show.   parts: a function for each signature, at least one.
         options: what the user asked of the compiler, to show; no paths and no times, since equal
         models must give equal files.   Raises ModelError for a dtype that has no fixed size.
         """
-        from dlcc.compiler.container import graph
-        from dlcc.compiler.container.tools import tool_versions
-
-        entries: dict[str, Buffer] = {}
-        ops, parameters = graph.count_ops(module)
-        lifted, constants = graph.lift_constants(module)
-        entries[GRAPH] = graph.encode_graph(lifted)
-        manifest = Manifest(
-            model=model,
-            inputs=tuple(TensorSpec(i.name, i.dtype, i.shape) for i in inputs),
-            outputs=tuple(TensorSpec(o.name, o.dtype, o.shape) for o in outputs),
-            targets=_store_artifacts(artifacts, entries),
-            graph_weights=tuple(_store_weight(c, entries) for c in constants),
-            ops=ops,
-            parameters=parameters,
-            tools=tool_versions(),
-            options=dict(options),
-            entries={name: sha256(content) for name, content in sorted(entries.items())},
-        )
+        manifest, entries = pack(model, parts, options)
         return cls(manifest, _Memory(entries), sum(map(len, entries.values())))
 
     @property
@@ -127,19 +91,34 @@ class Container:
         return self.manifest.model
 
     @property
+    def signatures(self) -> tuple[str, ...]:
+        """Names of the signatures; ("",) for a model without."""
+        return tuple(row.name for row in self.manifest.signatures)
+
+    @property
     def inputs(self) -> tuple[TensorSpec, ...]:
-        """Inputs, in the order of the compiled `main`."""
-        return self.manifest.inputs
+        """Inputs of the default signature, in the order of the compiled `main`."""
+        return self.signature().inputs
 
     @property
     def outputs(self) -> tuple[TensorSpec, ...]:
-        """Outputs, in the order in which they were asked for."""
-        return self.manifest.outputs
+        """Outputs of the default signature, in the order in which they were asked for."""
+        return self.signature().outputs
 
     @property
     def targets(self) -> tuple[TargetRow, ...]:
-        """One row for each chip that there is code for."""
-        return self.manifest.targets
+        """Of the default signature one row for each chip that there is code for."""
+        return self.signature().targets
+
+    def signature(self, name: str | None = None) -> SignatureRow:
+        """One signature; None: "serving_default", or the first. Raises UsageError."""
+        rows = {row.name: row for row in self.manifest.signatures}
+        if name is None:
+            return rows.get(DEFAULT_SIGNATURE, self.manifest.signatures[0])
+        if name in rows:
+            return rows[name]
+        hint = did_you_mean(name, rows) or f"it has: {', '.join(filter(None, rows)) or 'none'}"
+        raise UsageError(f"the container has no signature {name!r}", hint=hint)
 
     def save(self, path: str | Path) -> Path:
         """Write the file, whole or not at all; equal containers give equal bytes.
@@ -168,7 +147,7 @@ class Container:
 
     def weight(self, ref: WeightRef) -> np.ndarray:
         """A constant tensor, read-only, on the memory of the file."""
-        return tensor_view(memoryview(self.read(_WEIGHTS + ref.sha256)), ref.dtype, ref.shape)
+        return tensor_view(memoryview(self.read(WEIGHTS + ref.sha256)), ref.dtype, ref.shape)
 
     def artifact(self, target: TargetRow) -> Artifact:
         """The code of a target and its weights, ready for a device."""
@@ -176,14 +155,15 @@ class Container:
         weights = [self.weight(ref) for ref in target.weights]
         return Artifact(target.kind, target.chip, files, weights)
 
-    def module(self) -> IRModule:
-        """The optimised Relax module. Loads TVM, whose reader parses the graph.
+    def module(self, signature: str | None = None) -> IRModule:
+        """The optimised Relax module of a signature. Loads TVM, whose reader parses the graph.
 
         Raises BadContainer where the graph cannot be read by this TVM."""
         from dlcc.compiler.container.graph import decode_graph
 
-        content = bytes(self.read(GRAPH))
-        weights = [self.weight(ref) for ref in self.manifest.graph_weights]
+        row = self.signature(signature)
+        content = bytes(self.read(row.graph))
+        weights = [self.weight(ref) for ref in row.graph_weights]
         try:
             return decode_graph(content, weights)
         except (ValueError, TypeError, RuntimeError, AttributeError, KeyError) as error:
@@ -196,18 +176,22 @@ class Container:
         target: str | None = None,
         threads: int | None = None,
         time_limit_s: float = 60.0,
+        *,
+        signature: str | None = None,
     ) -> Session:
         """Load the model on a device.
 
         device: an address (`local`, `emulator`, `rpc://…`); None: what each kind of target uses.
         target: a kind or chip; None: the first target of the container whose device opens.
         threads: CPU threads, None: all cores.   time_limit_s: of one remote call, seconds.
+        signature: which of several; None: "serving_default", or the first.
         Raises UnknownTarget, UsageError, DeviceError, ToolchainError, BadContainer.
         """
         from dlcc.compiler.session import Session
         from dlcc.targets.registry import DeviceOptions
 
-        return Session(self, device, target, DeviceOptions(threads, time_limit_s))
+        options = DeviceOptions(threads, time_limit_s)
+        return Session(self, self.signature(signature), device, target, options)
 
 
 def open_container(path: str | Path) -> Container:
@@ -254,48 +238,14 @@ def _check_entries(archive: Archive, manifest: Manifest) -> None:
         raise archive.bad(f"lacks its entry {missing[0]!r}")
     if unknown := sorted(present - promised):
         raise archive.bad(f"has an entry that its manifest does not list: {unknown[0]!r}")
-    used = [GRAPH, *(entry for t in manifest.targets for entry in t.files.values())]
+    used = (name for row in manifest.signatures for name in row.files)
     if dangling := [name for name in used if name not in promised]:
         raise archive.bad(f"lacks its entry {dangling[0]!r}")
-    for ref in (*manifest.graph_weights, *(w for t in manifest.targets for w in t.weights)):
-        name = _WEIGHTS + ref.sha256
+    for ref in (weight for row in manifest.signatures for weight in row.weights):
+        name = WEIGHTS + ref.sha256
         if name not in promised or manifest.entries[name] != ref.sha256:
             raise archive.bad(f"lacks its weight {ref.sha256[:12]}…")
         try:
             tensor_view(archive.read(name), ref.dtype, ref.shape)
         except ValueError as error:
             raise archive.bad(f"has a weight of the wrong size: {error}") from error
-
-
-def _store_artifacts(
-    artifacts: Iterable[Artifact], entries: dict[str, Buffer]
-) -> tuple[TargetRow, ...]:
-    rows: list[TargetRow] = []
-    for artifact in artifacts:
-        key = _target_key(artifact, {entry.split("/")[1] for entry in entries})
-        files = {name: f"dlcc/{key}/{name}" for name in sorted(artifact.files)}
-        for name, entry in files.items():
-            entries[entry] = bytes(artifact.files[name])
-        weights = tuple(_store_weight(w, entries) for w in artifact.weights)
-        rows.append(TargetRow(artifact.kind, artifact.chip, files, weights))
-    return tuple(rows)
-
-
-def _store_weight(tensor: np.ndarray, entries: dict[str, Buffer]) -> WeightRef:
-    content = tensor_bytes(tensor)
-    digest = sha256(content)
-    entries.setdefault(_WEIGHTS + digest, content)
-    dtype = tensor.dtype.newbyteorder("=").name
-    assert dtype in DTYPES
-    return WeightRef(digest, dtype, tuple(int(d) for d in tensor.shape))
-
-
-def _target_key(artifact: Artifact, taken: set[str]) -> str:
-    """A folder name for a chip: its own name, with what is no plain letter replaced."""
-    plain = re.sub(r"[^A-Za-z0-9.-]", "_", artifact.chip)
-    key = stem = f"{artifact.kind}-{plain}"
-    again = 1
-    while key in taken:
-        again += 1
-        key = f"{stem}-{again}"
-    return key

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 
 from dlcc.compiler.container.checked import Checked, Malformed
 
-SCHEMA = 1
+SCHEMA = 2
 Dim = int | str
 
 
@@ -51,22 +51,45 @@ class TargetRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
-    """All that a container knows without loading code.
+class SignatureRow:
+    """One function of the model, which a session loads.
 
+    name: that of the model's signature, "" where it has none.   graph: entry of its Relax module.
     graph_weights: constants of the graph, in the order of the extra parameters of its `main`.
     ops: operator -> count in the graph.   parameters: elements of all constants in the graph.
-    tools: versions of what made the container.   options: what the user asked of the compiler.
-    entries: every other entry of the archive -> its sha256.
     """
 
-    model: str
+    name: str
+    graph: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     targets: tuple[TargetRow, ...]
     graph_weights: tuple[WeightRef, ...]
     ops: Mapping[str, int]
     parameters: int
+
+    @property
+    def weights(self) -> list[WeightRef]:
+        """All that it refers to, those of its targets included."""
+        return [*self.graph_weights, *(w for t in self.targets for w in t.weights)]
+
+    @property
+    def files(self) -> list[str]:
+        """The entries that are no weights."""
+        return [self.graph, *(entry for t in self.targets for entry in t.files.values())]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """All that a container knows without loading code.
+
+    signatures: at least one, the default first.
+    tools: versions of what made the container.   options: what the user asked of the compiler.
+    entries: every other entry of the archive -> its sha256.
+    """
+
+    model: str
+    signatures: tuple[SignatureRow, ...]
     tools: Mapping[str, str]
     options: Mapping[str, str]
     entries: Mapping[str, str] = field(default_factory=dict)
@@ -82,25 +105,48 @@ def decode(content: bytes) -> Manifest:
     """Manifest from its JSON; raises Malformed with one line that says what is wrong and where."""
     row = Checked.parse(content)
     schema = row.integer("schema")
-    if schema != SCHEMA:
+    if schema not in (1, SCHEMA):
         tools = row.value.get("tools")
         maker = f" by dlcc {tools['dlcc']}" if isinstance(tools, dict) and "dlcc" in tools else ""
         age = "a newer" if schema > SCHEMA else "an older"
         raise Malformed(
-            f"was written{maker} with schema version {schema}; this dlcc reads version {SCHEMA}",
+            f"was written{maker} with schema version {schema}; this dlcc reads versions up to "
+            f"{SCHEMA}",
             hint=f"open it with {age} dlcc, or compile the model again",
         )
     return Manifest(
         model=row.text("model"),
+        signatures=_first_schema(row) if schema == 1 else _signatures(row),
+        tools=row.texts("tools"),
+        options=row.texts("options"),
+        entries=row.texts("entries"),
+    )
+
+
+def _first_schema(row: Checked) -> tuple[SignatureRow, ...]:
+    """Schema 1 had one signature, whose fields stood beside the others."""
+    name = row.texts("options").get("signature", "")
+    return (_signature(row, name, "dlcc/graph.relax"),)
+
+
+def _signatures(row: Checked) -> tuple[SignatureRow, ...]:
+    found = [_signature(s, s.text("name"), s.text("graph")) for s in row.rows("signatures")]
+    names = [s.name for s in found]
+    if not found or len(set(names)) != len(names):
+        raise Malformed("manifest: signatures is empty, or names one twice")
+    return tuple(found)
+
+
+def _signature(row: Checked, name: str, graph: str) -> SignatureRow:
+    return SignatureRow(
+        name=name,
+        graph=graph,
         inputs=tuple(map(_spec, row.rows("inputs"))),
         outputs=tuple(map(_spec, row.rows("outputs"))),
         targets=tuple(map(_target, row.rows("targets"))),
         graph_weights=tuple(map(_weight, row.rows("graph_weights"))),
         ops={op: ops.integer(op) for ops in [row.table("ops")] for op in ops.value},
         parameters=row.integer("parameters"),
-        tools=row.texts("tools"),
-        options=row.texts("options"),
-        entries=row.texts("entries"),
     )
 
 

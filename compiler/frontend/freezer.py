@@ -46,8 +46,10 @@ class Frozen:
     names: Names
 
 
-def freeze(path: Path, tags: Sequence[str] | None = None, signature: str = "") -> Frozen:
-    """A SavedModel's signature, or a Keras model where `tags` is None.
+def freeze(
+    path: Path, tags: Sequence[str] | None = None, signatures: Sequence[str] = ()
+) -> list[Frozen]:
+    """A SavedModel's signatures, each as a graph; or a Keras model's only one where `tags` is None.
 
     Raises ToolchainError where TensorFlow is missing, UnreadableModel where it fails, ModelError.
     """
@@ -59,7 +61,7 @@ def freeze(path: Path, tags: Sequence[str] | None = None, signature: str = "") -
             hint="pip install 'dlcc[tensorflow]'; frozen graphs, checkpoints and SavedModels of "
             "TensorFlow 1 do without",
         )
-    request = json.dumps({"path": str(path), "tags": tags, "signature": signature})
+    request = json.dumps({"path": str(path), "tags": tags, "signatures": signatures})
     with tempfile.TemporaryDirectory(prefix="dlcc-") as folder:
         said = _run(path, request, folder)
         if "error" in said:
@@ -67,10 +69,13 @@ def freeze(path: Path, tags: Sequence[str] | None = None, signature: str = "") -
                 f"{path} cannot be loaded by TensorFlow: {_line(said)}",
                 hint="`-v` shows all that TensorFlow said; was it saved by a newer version?",
             )
-        return Frozen(_graph(path, Path(folder)), Names(said["inputs"], said["outputs"]))
+        return [
+            Frozen(_graph(path, Path(folder) / f"{i}.pb"), Names(row["inputs"], row["outputs"]))
+            for i, row in enumerate(said)
+        ]
 
 
-def _run(path: Path, request: str, folder: str) -> dict[str, Any]:
+def _run(path: Path, request: str, folder: str) -> Any:
     """What the process answered; what it said besides goes to the log."""
     done = subprocess.run(
         [sys.executable, "-P", str(_PROGRAM), request, folder],
@@ -86,8 +91,7 @@ def _run(path: Path, request: str, folder: str) -> dict[str, Any]:
     log.debug("%s", talk)
     answer = Path(folder) / "names.json"
     if not done.returncode and answer.is_file():
-        said: dict[str, Any] = json.loads(answer.read_text("utf-8"))
-        return said
+        return json.loads(answer.read_text("utf-8"))
     last = talk.splitlines()[-1] if talk else "it said nothing"
     how = f"exit code {done.returncode}"
     if done.returncode < 0:
@@ -104,10 +108,10 @@ def _line(said: dict[str, Any]) -> str:
     return f"{said['error']}: {lines[0][:400]}" if lines else str(said["error"])
 
 
-def _graph(path: Path, folder: Path) -> Any:
+def _graph(path: Path, frozen: Path) -> Any:
     proto = message_class("GraphDef")()
     try:
-        proto.ParseFromString((folder / "graph.pb").read_bytes())
+        proto.ParseFromString(frozen.read_bytes())
     except DecodeError as error:
         raise ModelError(f"{path} is larger than a frozen graph can be (2 GiB)") from error
     return proto

@@ -151,6 +151,11 @@ class Graph:
     functions: Mapping[str, Any] = field(default_factory=dict)
     options: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def signature(self) -> str:
+        """The signature of the model that this is, "" for none."""
+        return dict(self.options).get("signature", "")
+
     @cached_property
     def by_name(self) -> dict[str, Node]:
         return {node.name: node for node in self.nodes}

@@ -6,12 +6,12 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dlcc.compiler.errors import UnreadableModel
+from dlcc.compiler.errors import UnknownName, UnreadableModel, UsageError
 from dlcc.compiler.frontend.function import Function
 from dlcc.compiler.frontend.graph import Attrs, Graph, Node, parse_ref
 from dlcc.compiler.frontend.lowering import library, lowered
 from dlcc.compiler.frontend.order import reached
-from dlcc.compiler.frontend.read import read_model
+from dlcc.compiler.frontend.read import Source, read_model
 from dlcc.compiler.frontend.select import choose_inputs, choose_outputs
 from dlcc.compiler.frontend.variables import with_constants
 
@@ -26,23 +26,63 @@ def load(
     signature: str | None = None,
     tag: str | None = None,
 ) -> Graph:
-    """Read a model.
+    """Read a model, or one signature of it; the arguments are those of `load_all`.
+
+    Raises UsageError where several signatures are meant, and what `load_all` raises."""
+    sources = read_model(model, signature, tag)
+    if len(sources) > 1:
+        raise UsageError(
+            f"one signature is looked at here, and {len(sources)} were asked for",
+            hint="choose one: " + ", ".join(f"--signature {s.signature}" for s in sources[:4]),
+        )
+    return _graph(sources[0], inputs or {}, outputs)
+
+
+def load_all(
+    model: str | os.PathLike[str] | Any,
+    inputs: Shapes | None = None,
+    outputs: Sequence[str] | None = None,
+    *,
+    signature: str | None = None,
+    tag: str | None = None,
+) -> list[Graph]:
+    """Read a model: a graph for each signature meant.
 
     model: a path (`read.py` lists the forms), or a GraphDef message.
     inputs: {name, with or without ":0": shape, or None to take the model's}; a dimension is a
         size, a symbol, or None; default: those of the signature, or all placeholders that the
-        outputs need.
+        outputs need. Of several signatures, each takes the shapes of its own inputs.
     outputs: names of the signature's or of tensors; default: the signature's, or the graph's sinks.
-    signature, tag: which of a SavedModel's; default: "serving_default" and "serve", or the only.
+    signature, tag: which of a SavedModel's; several names joined by commas, or "all";
+        default: "serving_default" and "serve", or the only.
     Raises UnreadableModel, UnknownName, ShapeNeeded, ModelError, UsageError, ToolchainError.
     """
-    source = read_model(model, signature, tag)
+    sources = read_model(model, signature, tag)
+    if len(sources) == 1:
+        return [_graph(sources[0], inputs or {}, outputs)]
+    if outputs:
+        raise UsageError("outputs can be chosen of one signature only", hint="leave --output out")
+    pairs = zip(sources, _shared_out(sources, inputs or {}), strict=True)
+    return [_graph(source, own, None) for source, own in pairs]
+
+
+def _shared_out(sources: Sequence[Source], inputs: Shapes) -> list[Shapes]:
+    """Each signature's own of the inputs; raises UnknownName for one that none has."""
+    parts = [{k: v for k, v in inputs.items() if s.names.has_input(k)} for s in sources]
+    for name in inputs:
+        if not any(name in part for part in parts):
+            raise UnknownName("input", name, sorted({n for s in sources for n in s.names.inputs}))
+    return list(parts)
+
+
+def _graph(source: Source, inputs: Shapes, outputs: Sequence[str] | None) -> Graph:
+    """The part of a model that computes its outputs from its inputs."""
     names = source.names
     nodes = _nodes(source.graph_def)
     functions = library({f.signature.name: f for f in source.graph_def.library.function})
     chosen_outputs = choose_outputs(nodes, outputs, names)
     made: dict[str, Function] = {}
-    cut = [names.ref(name, names.inputs) for name in (*names.inputs, *(inputs or {}))]
+    cut = [names.ref(name, names.inputs) for name in (*names.inputs, *inputs)]
     results = [o.ref for o in chosen_outputs]
     # before loops and conditions become functions of their own, with variables in them
     used = {name: nodes[name] for name in reached(nodes, cut, results)}
@@ -50,7 +90,7 @@ def load(
     kept = {n.name: n for n in lowered(nodes, cut, results, made)}
     functions.add(made)
     # a condition may be read by control inputs alone until it is lowered
-    chosen_inputs = choose_inputs(nodes | kept, inputs or {}, chosen_outputs, names)
+    chosen_inputs = choose_inputs(nodes | kept, inputs, chosen_outputs, names)
     needed = reached(kept, [i.ref for i in chosen_inputs], results)
     ordered = tuple(node for name, node in kept.items() if name in needed)
     return Graph(source.name, ordered, chosen_inputs, chosen_outputs, functions, source.options)

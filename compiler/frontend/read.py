@@ -22,7 +22,7 @@ from dlcc.compiler.errors import UnreadableModel, UsageError, did_you_mean
 from dlcc.compiler.frontend.checkpoint import Checkpoint
 from dlcc.compiler.frontend.freezer import freeze
 from dlcc.compiler.frontend.schema import message_class
-from dlcc.compiler.frontend.signature import NO_NAMES, Names, choose, choose_signature
+from dlcc.compiler.frontend.signature import NO_NAMES, Names, choose, choose_signatures
 
 _FORMS = (
     "dlcc reads frozen graphs (.pb, .pbtxt), SavedModels (their folder), checkpoints (.meta with "
@@ -48,18 +48,23 @@ class Source:
     checkpoint: Checkpoint | None = None
     options: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def signature(self) -> str:
+        """The name of the signature, "" for none."""
+        return dict(self.options).get("signature", "")
+
 
 def read_model(
     model: str | os.PathLike[str] | Any, signature: str | None = None, tag: str | None = None
-) -> Source:
-    """Read a model of any form, or take a GraphDef message.
+) -> list[Source]:
+    """Read a model of any form, or take a GraphDef message: a source for each signature meant.
 
     Raises UnreadableModel, ModelError, UsageError, ToolchainError."""
     if hasattr(model, "SerializeToString"):
         _refuse(signature, tag, "a GraphDef message")
         proto = message_class("GraphDef")()
         proto.ParseFromString(model.SerializeToString())
-        return Source("model", proto)
+        return [Source("model", proto)]
     path = Path(model)
     if folder := _saved_model_folder(path):
         return _saved_model(folder, signature, tag)
@@ -67,10 +72,9 @@ def read_model(
         return _checkpoint(prefix, signature, tag)
     if path.is_file() and (path.suffix.lower() in _KERAS or _starts_with(path, _HDF5_MAGIC)):
         _refuse(signature, tag, "a Keras model")
-        frozen = freeze(path)
-        return Source(path.stem, frozen.graph_def, frozen.names)
+        return [Source(path.stem, frozen.graph_def, frozen.names) for frozen in freeze(path)]
     _refuse(signature, tag, "a frozen graph")
-    return Source(path.stem, read_graph_def(path))
+    return [Source(path.stem, read_graph_def(path))]
 
 
 def _refuse(signature: str | None, tag: str | None, what: str) -> None:
@@ -94,17 +98,18 @@ def _saved_model_folder(path: Path) -> Path | None:
     return path.parent if path.name in _SAVED_MODEL and path.is_file() else None
 
 
-def _saved_model(folder: Path, signature: str | None, tag: str | None) -> Source:
-    choice = choose(_read_saved_model(folder), folder, signature, tag)
+def _saved_model(folder: Path, signature: str | None, tag: str | None) -> list[Source]:
+    chosen = choose(_read_saved_model(folder), folder, signature, tag)
     name = folder.resolve().name
-    if choice.functions:
-        frozen = freeze(folder, choice.tags, choice.signature)
-        names = frozen.names.also_known_by(choice.names)
-        return Source(name, frozen.graph_def, names, options=choice.options)
-    graph = choice.graph_def
+    if chosen[0].functions:
+        models = freeze(folder, chosen[0].tags, [c.signature for c in chosen])
+        return [
+            Source(name, f.graph_def, f.names.also_known_by(c.names), options=c.options)
+            for c, f in zip(chosen, models, strict=True)
+        ]
     index = folder / "variables" / "variables.index"
     values = Checkpoint(index.with_suffix("")) if index.is_file() else None
-    return Source(name, graph, choice.names, values, choice.options)
+    return [Source(name, c.graph_def, c.names, values, c.options) for c in chosen]
 
 
 def _read_saved_model(folder: Path) -> Any:
@@ -151,7 +156,7 @@ def _latest(folder: Path) -> Path:
     return folder / paths[0] if not Path(paths[0]).is_absolute() else folder / Path(paths[0]).name
 
 
-def _checkpoint(prefix: Path, signature: str | None, tag: str | None) -> Source:
+def _checkpoint(prefix: Path, signature: str | None, tag: str | None) -> list[Source]:
     meta = prefix.with_name(prefix.name + ".meta")
     if not meta.is_file():
         raise UnreadableModel(
@@ -170,16 +175,18 @@ def _checkpoint(prefix: Path, signature: str | None, tag: str | None) -> Source:
         ) from error
     if not proto.graph_def.node:
         raise UnreadableModel(f"{meta} holds no nodes", hint=_FORMS)
-    chosen, names = choose_signature(proto, meta, signature)
+    chosen = choose_signatures(proto, meta, signature)
     index = prefix.with_name(prefix.name + ".index")
     if not index.is_file() and prefix.is_file():
         raise UnreadableModel(
             f"{prefix} is a checkpoint of format V1, which dlcc does not read",
             hint="restore it in TensorFlow and save it again with tf.compat.v1.train.Saver",
         )
-    options = (("signature", chosen),) if chosen else ()
     values = Checkpoint(prefix) if index.is_file() else None
-    return Source(prefix.name, proto.graph_def, names, values, options)
+    return [
+        Source(prefix.name, proto.graph_def, n, values, (("signature", name),) if name else ())
+        for name, n in chosen.items()
+    ]
 
 
 def read_graph_def(path: Path) -> Any:

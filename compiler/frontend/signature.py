@@ -1,4 +1,4 @@
-"""Which of a SavedModel's graphs and signatures is meant, and what it calls inputs and outputs."""
+"""Which of a SavedModel's graphs and signatures are meant, and what they call their tensors."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dlcc.compiler.frontend.graph import TensorRef, parse_ref
 
 DEFAULT_TAG = "serve"
 DEFAULT_SIGNATURE = "serving_default"
+ALL_SIGNATURES = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,11 @@ class Names:
             if name in known or plain in known:
                 return parse_ref(known.get(name) or known[plain])
         return parse_ref(name)
+
+    def has_input(self, name: str) -> bool:
+        """Whether a user's name is that of an input, under any of its names."""
+        mine = {str(parse_ref(tensor)) for tensor in self.inputs.values()}
+        return name.removesuffix(":0") in self.inputs or str(self.ref(name, self.inputs)) in mine
 
     def also_known_by(self, before: Names) -> Names:
         """With the names too that the tensors had before the graph was frozen."""
@@ -64,18 +70,21 @@ class Choice:
         return (("tag", ",".join(self.tags)), *signature)
 
 
-def choose(saved_model: Any, path: Path, signature: str | None, tag: str | None) -> Choice:
-    """The graph of a tag and its signature; raises UsageError, ModelError that list the choices."""
+def choose(saved_model: Any, path: Path, signature: str | None, tag: str | None) -> list[Choice]:
+    """The graph of a tag with each signature that is meant.
+
+    Raises UsageError, ModelError that list the choices."""
     meta_graph = _choose_graph(saved_model.meta_graphs, path, tag)
-    chosen, names = choose_signature(meta_graph, path, signature)
+    chosen = choose_signatures(meta_graph, path, signature)
     functions = bool(meta_graph.object_graph_def.nodes)
-    if functions and not chosen:
+    if functions and not all(chosen):
         raise ModelError(
             f"{path} has no signatures, so there is nothing to call",
             hint="save it with tf.saved_model.save(model, path, signatures=model.call)",
         )
     tags = tuple(meta_graph.meta_info_def.tags)
-    return Choice(meta_graph.graph_def, tags, chosen, names, functions)
+    graph = meta_graph.graph_def
+    return [Choice(graph, tags, name, names, functions) for name, names in chosen.items()]
 
 
 def _choose_graph(meta_graphs: Sequence[Any], path: Path, tag: str | None) -> Any:
@@ -94,32 +103,39 @@ def _choose_graph(meta_graphs: Sequence[Any], path: Path, tag: str | None) -> An
     return by_tags[wanted]
 
 
-def choose_signature(meta_graph: Any, path: Path, wanted: str | None) -> tuple[str, Names]:
-    """Name and tensors of a signature; ("", no names) where there is none and none is wanted.
+def choose_signatures(meta_graph: Any, path: Path, wanted: str | None) -> dict[str, Names]:
+    """The signatures meant, with their tensors; {"": no names} where there is none to choose.
 
+    wanted: names joined by commas, or "all"; None: the default, or the only one.
     Raises UsageError that lists the choices."""
     signatures = {key: s for key, s in sorted(meta_graph.signature_def.items()) if _callable(s)}
-    listed = ", ".join(signatures)
+    if wanted is None and not signatures:
+        return {"": NO_NAMES}
+    chosen = _wanted_names(list(signatures), path, wanted)
+    found = {name: signatures[name] for name in chosen}
+    return {n: Names(_tensors(n, s.inputs), _tensors(n, s.outputs)) for n, s in found.items()}
+
+
+def _wanted_names(names: Sequence[str], path: Path, wanted: str | None) -> list[str]:
+    """The names that are meant, each once; raises UsageError."""
+    listed = ", ".join(names)
     if wanted is None:
-        if not signatures:
-            return "", NO_NAMES
-        if DEFAULT_SIGNATURE not in signatures and len(signatures) > 1:
-            raise UsageError(
-                f"{path} has several signatures: {listed}", hint="choose one with --signature"
-            )
-        wanted = DEFAULT_SIGNATURE if DEFAULT_SIGNATURE in signatures else listed
-    if wanted not in signatures:
-        parts = [part.strip() for part in wanted.split(",")]
-        if len(parts) > 1 and all(part in signatures for part in parts):
-            raise UsageError(
-                f"a container holds one signature, and {len(parts)} were asked for: {wanted}",
-                hint="compile each on its own: "
-                + ", ".join(f"--signature {part} -o {part}.dlc" for part in parts),
-            )
-        hint = did_you_mean(wanted, signatures) or f"it has: {listed or 'none'}"
-        raise UsageError(f"{path} has no signature {wanted!r}", hint=hint)
-    found = signatures[wanted]
-    return wanted, Names(_tensors(wanted, found.inputs), _tensors(wanted, found.outputs))
+        if DEFAULT_SIGNATURE in names or len(names) == 1:
+            return [DEFAULT_SIGNATURE if DEFAULT_SIGNATURE in names else names[0]]
+        raise UsageError(
+            f"{path} has several signatures: {listed}",
+            hint=f"choose with --signature: one, several joined by commas, or {ALL_SIGNATURES!r}",
+        )
+    if wanted in names:  # also a name with a comma, or one that is "all"
+        return [wanted]
+    if wanted == ALL_SIGNATURES and names:
+        return list(names)
+    chosen = list(dict.fromkeys(part.strip() for part in wanted.split(",") if part.strip()))
+    for name in chosen or [wanted]:
+        if name not in names:
+            hint = did_you_mean(name, names) or f"it has: {listed or 'none'}"
+            raise UsageError(f"{path} has no signature {name!r}", hint=hint)
+    return chosen
 
 
 def _callable(signature: Any) -> bool:

@@ -2,9 +2,10 @@
 
     python -P tensorflow.py REQUEST FOLDER
 
-REQUEST is JSON: {"path", "tags", "signature"}, with tags null for a Keras model. In FOLDER appear
-`graph.pb`, and `names.json` {"inputs", "outputs"} from names to tensors, or
-{"error", "message"} where TensorFlow could not do it. This is the only file that imports
+REQUEST is JSON: {"path", "tags", "signatures"}, with tags null for a Keras model. In FOLDER appear
+`0.pb`, `1.pb`, … in the order of the signatures, and `names.json` with {"inputs", "outputs"} from
+names to tensors for each, or {"error", "message"} where TensorFlow could not do it. This is the
+only file that imports
 TensorFlow. It imports nothing of ours, and is run as a file rather than as a module: it
 starts where TensorFlow does and needs no more than that. `-P` keeps its own folder off the path,
 where its name would hide TensorFlow's.
@@ -22,16 +23,8 @@ from typing import Any
 def main(request: str, folder: str) -> int:
     asked = json.loads(request)
     try:
-        if asked["tags"] is None:
-            function, inputs, outputs = _keras_function(asked["path"])
-        else:
-            function, inputs, outputs = _signature(asked)
-        graph_def, fed, made = _frozen(function)
-        (Path(folder) / "graph.pb").write_bytes(graph_def.SerializeToString())
-        said: dict[str, Any] = {
-            "inputs": dict(zip(inputs, fed, strict=True)),
-            "outputs": dict(zip(outputs, made, strict=True)),
-        }
+        called = _signatures(asked) if asked["tags"] else [_keras_function(asked["path"])]
+        said: Any = [_stored(*f, Path(folder) / f"{i}.pb") for i, f in enumerate(called)]
     except Exception as error:  # noqa: BLE001  the caller tells the user; the trace is for `-v`
         traceback.print_exc()
         said = {"error": type(error).__name__, "message": str(error)}
@@ -39,15 +32,29 @@ def main(request: str, folder: str) -> int:
     return 0
 
 
-def _signature(asked: dict[str, Any]) -> tuple[Any, list[str], list[str]]:
-    """A signature as a concrete function, with its names of inputs and outputs in order."""
+def _stored(function: Any, inputs: list[str], outputs: list[str], path: Path) -> dict[str, Any]:
+    """Freeze a function into a file; which tensors its names of inputs and outputs mean."""
+    graph_def, fed, made = _frozen(function)
+    path.write_bytes(graph_def.SerializeToString())
+    return {
+        "inputs": dict(zip(inputs, fed, strict=True)),
+        "outputs": dict(zip(outputs, made, strict=True)),
+    }
+
+
+def _signatures(asked: dict[str, Any]) -> list[tuple[Any, list[str], list[str]]]:
+    """Signatures as concrete functions, with their names of inputs and outputs in order."""
     import tensorflow as tf
 
     model = tf.saved_model.load(asked["path"], tags=asked["tags"])
-    function = model.signatures[asked["signature"]]
-    function._dlcc_model = model  # a function does not keep its variables alive
-    inputs = {t.op.get_attr("_user_specified_name").decode(): t for t in _fed(function)}
-    return function, list(inputs), sorted(function.structured_outputs)
+    functions = [model.signatures[name] for name in asked["signatures"]]
+    for function in functions:
+        function._dlcc_model = model  # a function does not keep its variables alive
+    return [(f, _arguments(f), sorted(f.structured_outputs)) for f in functions]
+
+
+def _arguments(function: Any) -> list[str]:
+    return [t.op.get_attr("_user_specified_name").decode() for t in _fed(function)]
 
 
 def _keras_function(path: str) -> tuple[Any, list[str], list[str]]:

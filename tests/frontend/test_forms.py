@@ -97,6 +97,53 @@ def test_saved_model_of_tensorflow_2(tf2_examples):
     same(tf2_examples["tf2 dense"], signature="dense")
 
 
+def _weights(container) -> set[str]:
+    return {name for name in container.manifest.entries if name.startswith("dlcc/weights/")}
+
+
+def test_all_signatures_in_one_container(tf1_examples, tmp_path, capsys):
+    """Each keeps its names, and what they share lies in the file once."""
+    from dlcc.compiler import open_container
+    from dlcc.compiler.cli.main import main
+
+    made, model = tmp_path / "all.dlc", str(tf1_examples["tf1"].path)
+    assert main(["compile", model, "--signature", "all", "-o", str(made), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["signatures"] == ["raw", "serving_default"]
+    container = open_container(made)
+    assert container.manifest.options["signature"] == "raw,serving_default"
+    assert [o.name for o in container.outputs] == ["scores"]
+    for name, example in (("raw", "tf1 raw"), ("serving_default", "tf1")):
+        with container.session(signature=name) as session:
+            found = session.run(tf1_examples[example].fed)
+        for output, expected in tf1_examples[example].made.items():
+            np.testing.assert_allclose(found[output], expected, rtol=1e-4, atol=1e-5)
+    one = compile(model, signature="raw")
+    assert _weights(one) <= _weights(container)
+    assert len(_weights(container)) < 1.5 * len(_weights(one))
+    np.savez(tmp_path / "x.npz", **tf1_examples["tf1 raw"].fed)
+    np.savez(tmp_path / "y.npz", **tf1_examples["tf1 raw"].made)
+    options = ["--input", str(tmp_path / "x.npz"), "--expect", str(tmp_path / "y.npz")]
+    assert main(["run", str(made), "--signature", "raw", *options]) == 0
+    assert main(["run", str(made), "--signature", "rw", *options]) == 2
+    assert main(["info", str(made), "--signature", "raw"]) == 0
+    assert "logits" in capsys.readouterr().out
+
+
+def test_several_signatures_of_tensorflow_2(tf2_examples):
+    """TensorFlow is asked once; each signature takes the shapes of its own inputs."""
+    shapes = {"image": (1, "h", "w", 3), "x": ("n", 8)}
+    container = compile(tf2_examples["tf2 conv"].path, signature="conv,dense", inputs=shapes)
+    assert container.signatures == ("conv", "dense")
+    for name in container.signatures:
+        example = tf2_examples[f"tf2 {name}"]
+        renamed = {f"{name}_{k}": v for k, v in example.fed.items()}
+        with container.session(signature=name) as session:
+            fed = {i.name: (example.fed | renamed)[i.name] for i in session.signature.inputs}
+            found = session.run(fed)
+        for output, expected in example.made.items():
+            np.testing.assert_allclose(found[output], expected, rtol=1e-4, atol=1e-5)
+
+
 def test_keras(keras_examples):
     same(keras_examples["keras"])
 

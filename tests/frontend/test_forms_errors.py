@@ -22,7 +22,7 @@ from dlcc.compiler.errors import (
 from dlcc.compiler.frontend import freezer
 from dlcc.compiler.frontend.checkpoint import Checkpoint
 from dlcc.compiler.frontend.crc32c import crc32c
-from dlcc.compiler.frontend.load import load
+from dlcc.compiler.frontend.load import load, load_all
 from dlcc.compiler.frontend.translate import translate
 
 
@@ -48,8 +48,18 @@ class TestChoices:
         assert "--signature" in refused(UsageError, "signatures: conv, dense", path)
         hint = refused(UsageError, "no signature 'dens'", path, signature="dens")
         assert "did you mean 'dense'?" in hint
-        hint = refused(UsageError, "holds one signature", path, signature="conv,dense")
-        assert "--signature conv -o conv.dlc" in hint
+        assert "'conv'" in refused(UsageError, "no signature 'con'", path, signature="con,dense")
+        assert "it has: conv, dense" in refused(UsageError, "no signature", path, signature=",")
+        hint = refused(UsageError, "one signature is looked at", path, signature="conv,dense")
+        assert "--signature conv, --signature dense" in hint
+
+    def test_several_signatures(self, tf2_examples):
+        path = tf2_examples["tf2 dense"].path
+        with pytest.raises(UsageError, match="outputs can be chosen of one signature only"):
+            load_all(path, outputs=["y"], signature="all")
+        with pytest.raises(UnknownName, match="no input named 'imge'") as caught:
+            load_all(path, {"imge": (1, 4, 4, 3)}, signature="all")
+        assert "conv_image" in caught.value.hint or "image" in caught.value.hint
 
     def test_tags_are_listed(self, tf1_examples):
         hint = refused(UsageError, "no graph with tag 'tpu'", tf1_examples["tf1"].path, tag="tpu")
