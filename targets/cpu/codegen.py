@@ -13,6 +13,7 @@ from tvm import relax
 from tvm.ir import IRModule
 
 from dlcc.targets.cpu.outline import outline_branches
+from dlcc.targets.cpu.shipped import require_shipped
 from dlcc.targets.cpu.vector_math import vector_math
 
 log = logging.getLogger("dlcc")
@@ -36,7 +37,7 @@ LOWER: tuple[tvm.transform.Pass, ...] = (
 def lower(mod: IRModule, target: tvm.target.Target) -> IRModule:
     """Relax of calls to kernels -> Relax of VM instructions with memory planned statically."""
     with target:
-        mod = reshape_in_place(outline_branches(mod))
+        mod = reshape_in_place(outline_branches(require_shipped(mod)))
         return tvm.transform.Sequential(list(LOWER))(mod)
 
 
