@@ -135,7 +135,7 @@ class Emitter:
         self.hint = ""  # names the variables of the node that is converted now
         self._tensors: dict[TensorRef, relax.Expr] = {}
         self._parts: Sequence[str] = ()
-        self._narrow = ""  # the dtype whose tensors are read as float32
+        self._narrow = self._wide = ""  # the dtype whose tensors are read in a wider one
         self._measured: list[tirx.Var] = outer._measured if outer else []
         # dimensions born on the way, in the order of their birth: see forms.py
         self.symbols: list[tirx.Var] = outer.symbols if outer else []
@@ -173,7 +173,7 @@ class Emitter:
             raise BadNode(node, f"reads {str(ref)!r}, which its node does not make")
         value = self.values[ref]
         if self._narrow and self.input_dtype(node, index) == self._narrow:
-            return self._wide(value)
+            return self._widened(value)
         return part_of(value, self._parts[index]) if self._parts else value
 
     def input_dtype(self, node: Node, index: int) -> str:
@@ -183,10 +183,10 @@ class Emitter:
             return value.dtype
         return self.dtype(value) if isinstance(value, relax.Expr) else ""
 
-    def _wide(self, value: Value) -> Value:
+    def _widened(self, value: Value) -> Value:
         if isinstance(value, Known):
-            return known(value.array.astype(np.float32))
-        return self.emit(relax.op.astype(value, "float32"))
+            return known(value.array.astype(self._wide))
+        return self.emit(relax.op.astype(value, self._wide))
 
     def arg(self, node: Node, index: int) -> relax.Expr:
         """Input `index` of a node as a Relax tensor."""
@@ -280,13 +280,13 @@ class Emitter:
             self._parts = ()
 
     @contextmanager
-    def widened(self, narrow: str) -> Iterator[None]:
-        """Within it inputs of this dtype are read as float32."""
-        self._narrow = narrow
+    def widened(self, narrow: str, wide: str) -> Iterator[None]:
+        """Within it inputs of one dtype are read in another that holds all its values."""
+        self._narrow, self._wide = narrow, wide
         try:
             yield
         finally:
-            self._narrow = ""
+            self._narrow = self._wide = ""
 
     # ---- facts about tensors
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from tvm import relax, tirx
 
 from dlcc.compiler.errors import BadNode
@@ -180,7 +179,7 @@ def _log(z: Complex) -> Complex:
 def _sqrt(z: Complex) -> Complex:
     """The root with a real part not below 0: sqrt((|z| + a) / 2) ± sqrt((|z| - a) / 2) i."""
     size = R.sqrt(R.add(R.multiply(z.real, z.real), R.multiply(z.imag, z.imag)))
-    zero, half = (relax.const(np.asarray(n, str(z.real.ty.dtype))) for n in (0, 0.5))
+    zero, half = (relax.const(n, str(z.real.ty.dtype)) for n in (0.0, 0.5))
     parts = [
         R.sqrt(R.maximum(R.multiply(half, f(size, z.real)), zero)) for f in (R.add, R.subtract)
     ]
@@ -189,12 +188,12 @@ def _sqrt(z: Complex) -> Complex:
 
 def _real_sinh(x: relax.Expr) -> relax.Expr:
     """Spelled out: TVM has no vector code for it. Exact to the dtype's step at 1."""
-    half = relax.const(np.asarray(0.5, str(x.ty.dtype)))
+    half = relax.const(0.5, str(x.ty.dtype))
     return R.multiply(half, R.subtract(R.exp(x), R.exp(R.negative(x))))
 
 
 def _real_cosh(x: relax.Expr) -> relax.Expr:
-    half = relax.const(np.asarray(0.5, str(x.ty.dtype)))
+    half = relax.const(0.5, str(x.ty.dtype))
     return R.multiply(half, R.add(R.exp(x), R.exp(R.negative(x))))
 
 

@@ -91,7 +91,8 @@ def tensor_scatter(g: Emitter, node: Node) -> relax.Expr:
     x, indices, updates = g.args(node)
     how = _SCATTER[node.op]
     if how == "sub":
-        updates, how = relax.op.negative(updates), "add"
+        zero = g.const(0, g.dtype(updates))
+        updates, how = relax.op.subtract(zero, updates), "add"
     return relax.op.scatter_nd(x, indices, updates, how)
 
 

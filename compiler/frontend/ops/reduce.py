@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from tvm import relax, te, tirx
 
+from dlcc.compiler.errors import BadNode
 from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.ops.math import is_integer
@@ -120,7 +121,12 @@ _logical("Any", R.max)
 def euclidean_norm(g: Emitter, node: Node) -> relax.Expr:
     x = g.arg(node, 0)
     axes = reduce_axes(g, node, g.rank(x))
-    return R.sqrt(R.sum(R.multiply(x, x), axes, keeps(node))) if axes else R.abs(x)
+    if not axes:
+        return R.abs(x)
+    total = g.emit(R.sum(R.multiply(x, x), axes, keeps(node)))
+    if not is_integer(g.dtype(x)):
+        return R.sqrt(total)
+    return R.astype(R.sqrt(R.astype(total, "float64")), g.dtype(x))
 
 
 @REDUCE.op("Cumsum", "Cumprod")
@@ -153,10 +159,19 @@ def _shifted(g: Emitter, x: relax.Expr, axis: int, neutral: int) -> relax.Expr:
     return g.te(compute, x, name="exclusive")
 
 
+def sortable(g: Emitter, node: Node) -> relax.Expr:
+    """Input 0, which must be of a dtype that the runtime's library sorts; raises BadNode."""
+    x = g.arg(node, 0)
+    if g.dtype(x) in ("uint64", "bool"):
+        raise BadNode(node, f"sorts no {g.dtype(x)}", hint="cast it to int64 or float64 before")
+    return x
+
+
 @REDUCE.op("TopKV2")
 def top_k(g: Emitter, node: Node) -> Sequence[relax.Expr]:
     """The k largest along the last axis, the lower index first among equals."""
     k = int(g.static(node, 1, "k").item())
     dtype = node.attr("index_type", "int32")
-    pair = g.emit(R.topk(g.arg(node, 0), k, -1, "both", True, dtype))
-    return [g.emit(relax.TupleGetItem(pair, i)) for i in range(2)]
+    pair = g.emit(R.topk(sortable(g, node), k, -1, "both", True, "int64"))
+    values, places = (g.emit(relax.TupleGetItem(pair, i)) for i in range(2))
+    return [values, g.emit(R.astype(places, dtype))]
