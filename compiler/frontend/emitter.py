@@ -366,6 +366,8 @@ class Emitter:
         return relax.const(np.asarray(array, np.dtype(dtype)), dtype)
 
     def reshape(self, expr: relax.Expr, dims: Sequence[Dim]) -> relax.Expr:
+        if empty := self.empty(self.normal(expr)):  # TVM cannot compare sizes that are 0
+            return self.tensor(Known(np.empty(list(dims), empty.array.dtype), empty.dtype))
         return relax.op.reshape(expr, relax.ShapeExpr(list(dims)))
 
 

@@ -89,6 +89,8 @@ _SCATTER = {
 @GATHER.op(*_SCATTER)
 def tensor_scatter(g: Emitter, node: Node) -> relax.Expr:
     x, indices, updates = g.args(node)
+    if g.empty(indices) or g.empty(updates):
+        return x
     how = _SCATTER[node.op]
     if how == "sub":
         zero = g.const(0, g.dtype(updates))
@@ -103,6 +105,8 @@ def scatter_nd(g: Emitter, node: Node) -> relax.Expr:
     dims = g.dims(node, 2)
     dtype = g.dtype(updates)
     zeros = relax.op.full(relax.ShapeExpr(dims), g.const(0, dtype), dtype)
+    if g.empty(indices) or g.empty(updates):
+        return zeros
     return relax.op.scatter_nd(zeros, indices, updates, "add")
 
 
