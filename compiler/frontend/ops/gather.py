@@ -37,7 +37,8 @@ def gather(g: Emitter, node: Node) -> relax.Expr:
     x, indices = g.arg(node, 0), g.arg(node, 1)
     rank = g.rank(x)
     axis = int(g.static(node, 2, "the axis").item()) % rank if len(node.inputs) > 2 else 0
-    batch = int(node.attr("batch_dims", 0)) % max(g.rank(indices), 1)
+    batch = int(node.attr("batch_dims", 0))
+    batch += g.rank(indices) if batch < 0 else 0
     between = g.rank(indices) - batch
 
     def compute(t: te.Tensor, at: te.Tensor) -> te.Tensor:
