@@ -100,16 +100,17 @@ def angle(g: Emitter, node: Node) -> relax.Expr:
 # ---------------------------------------------------------------- forms
 
 _LINEAR = (
-    "Add", "AddN", "AddV2", "BatchMatrixDiag", "BatchMatrixDiagPart", "BatchMatrixSetDiag",
-    "BatchToSpaceND", "BiasAdd", "BroadcastTo", "Concat", "ConcatV2", "Cumsum", "DepthToSpace",
-    "Diag", "DiagPart", "ExpandDims", "Fill", "Gather", "GatherNd", "GatherV2", "MatrixBandPart",
-    "MatrixDiag", "MatrixDiagPart", "MatrixDiagPartV2", "MatrixDiagPartV3", "MatrixDiagV2",
-    "MatrixDiagV3", "MatrixSetDiag", "MatrixSetDiagV2", "MatrixSetDiagV3", "Mean", "MirrorPad",
-    "Neg", "Pack", "Pad", "PadV2", "Reshape", "Reverse", "ReverseSequence", "ReverseV2", "Roll",
+    "AccumulateNV2", "Add", "AddN", "AddV2", "BatchMatrixBandPart", "BatchMatrixDiag",
+    "BatchMatrixDiagPart", "BatchMatrixSetDiag", "BatchToSpaceND", "BiasAdd", "BiasAddV1",
+    "BroadcastTo", "Concat", "ConcatV2", "Cumsum", "DepthToSpace", "Diag", "DiagPart",
+    "ExpandDims", "Fill", "Gather", "GatherNd", "GatherV2", "MatrixBandPart", "MatrixDiag",
+    "MatrixDiagPart", "MatrixDiagPartV2", "MatrixDiagPartV3", "MatrixDiagV2", "MatrixDiagV3",
+    "MatrixSetDiag", "MatrixSetDiagV2", "MatrixSetDiagV3", "Mean", "MirrorPad", "Neg", "OneHot",
+    "Pack", "Pad", "PadV2", "Reshape", "Reverse", "ReverseSequence", "ReverseV2", "Roll",
     "ScatterNd", "SegmentMean", "SegmentSum", "Select", "SelectV2", "Slice", "SpaceToBatchND",
     "SpaceToDepth", "Split", "SplitV", "Squeeze", "StridedSlice", "Sub", "Sum",
-    "TensorScatterAdd", "TensorScatterSub",
-    "TensorScatterUpdate", "Tile", "Transpose", "Unpack", "UnsortedSegmentSum", "ZerosLike",
+    "TensorScatterAdd", "TensorScatterSub", "TensorScatterUpdate", "Tile", "Transpose",
+    "Unpack", "UnsortedSegmentSum", "ZerosLike",
 )  # fmt: skip
 
 
@@ -225,13 +226,40 @@ def _minus(a: Complex, b: Complex) -> Complex:
     return Complex(R.subtract(a.real, b.real), R.subtract(a.imag, b.imag))
 
 
+def _is_zero(z: Complex) -> relax.Expr:
+    zero = relax.const(0.0, str(z.real.ty.dtype))
+    return R.logical_and(R.equal(z.real, zero), R.equal(z.imag, zero))
+
+
+def _unless(zero: relax.Expr, z: Complex) -> Complex:
+    """z, and 0 where `zero` holds, whatever z is there."""
+    nothing = R.zeros_like(z.real)
+    return Complex(R.where(zero, nothing, z.real), R.where(zero, nothing, z.imag))
+
+
+def _sign(z: Complex) -> Complex:
+    size = R.sqrt(R.add(R.multiply(z.real, z.real), R.multiply(z.imag, z.imag)))
+    return _unless(_is_zero(z), Complex(R.divide(z.real, size), R.divide(z.imag, size)))
+
+
+def _sigmoid(z: Complex) -> Complex:
+    grown = _exp(Complex(R.negative(z.real), R.negative(z.imag)))
+    return _over(_one(z), Complex(R.add(R.ones_like(z.real), grown.real), grown.imag))
+
+
+def _log1p(z: Complex) -> Complex:
+    return _log(Complex(R.add(z.real, R.ones_like(z.real)), z.imag))
+
+
 # Source of the formulas: Abramowitz and Stegun, "Handbook of Mathematical Functions", 4.3 and 4.5
 _UNARY: dict[str, Callable[[Complex], Complex]] = {
     "Square": lambda z: times(z, z),
     "Exp": _exp,
     "Expm1": lambda z: _minus(_exp(z), _one(z)),
     "Log": _log,
-    "Log1p": lambda z: _log(Complex(R.add(z.real, R.ones_like(z.real)), z.imag)),
+    "Log1p": _log1p,
+    "Sigmoid": _sigmoid,
+    "Sign": _sign,
     "Sqrt": _sqrt,
     "Rsqrt": lambda z: _over(_one(z), _sqrt(z)),
     "Reciprocal": lambda z: _over(_one(z), z),
@@ -251,6 +279,11 @@ _BINARY: dict[str, Callable[[Complex, Complex], Complex]] = {
         _minus(a, b), Complex(R.subtract(a.real, b.real), R.subtract(b.imag, a.imag))
     ),
     "Pow": lambda a, b: _exp(times(b, _log(a))),
+    "DivNoNan": lambda a, b: _unless(_is_zero(b), _over(a, b)),
+    "MulNoNan": lambda a, b: _unless(_is_zero(b), times(a, b)),
+    "Xdivy": lambda a, b: _unless(_is_zero(a), _over(a, b)),
+    "Xlogy": lambda a, b: _unless(_is_zero(a), times(a, _log(b))),
+    "Xlog1py": lambda a, b: _unless(_is_zero(a), times(a, _log1p(b))),
 }
 
 
