@@ -135,6 +135,7 @@ class Emitter:
         self.hint = ""  # names the variables of the node that is converted now
         self._tensors: dict[TensorRef, relax.Expr] = {}
         self._parts: Sequence[str] = ()
+        self._narrow = self._wide = ""  # the dtype whose tensors are read in a wider one
         self._measured: list[tirx.Var] = outer._measured if outer else []
         # dimensions born on the way, in the order of their birth: see forms.py
         self.symbols: list[tirx.Var] = outer.symbols if outer else []
@@ -171,7 +172,21 @@ class Emitter:
         if ref not in self.values:
             raise BadNode(node, f"reads {str(ref)!r}, which its node does not make")
         value = self.values[ref]
+        if self._narrow and self.input_dtype(node, index) == self._narrow:
+            return self._widened(value)
         return part_of(value, self._parts[index]) if self._parts else value
+
+    def input_dtype(self, node: Node, index: int) -> str:
+        """NumPy's name of the dtype of an input; "" for a list of tensors and what is not there."""
+        value = self.values.get(node.inputs[index])
+        if isinstance(value, Known):
+            return value.dtype
+        return self.dtype(value) if isinstance(value, relax.Expr) else ""
+
+    def _widened(self, value: Value) -> Value:
+        if isinstance(value, Known):
+            return known(value.array.astype(self._wide))
+        return self.emit(relax.op.astype(value, self._wide))
 
     def arg(self, node: Node, index: int) -> relax.Expr:
         """Input `index` of a node as a Relax tensor."""
@@ -182,7 +197,7 @@ class Emitter:
             raise BadNode(node, f"reads a list of tensors as a tensor (input {index})")
         if not isinstance(value, Known):
             return value
-        if self._parts:
+        if self._parts or self._narrow:
             return self.tensor(value)
         ref = node.inputs[index]
         if ref not in self._tensors:
@@ -264,6 +279,15 @@ class Emitter:
         finally:
             self._parts = ()
 
+    @contextmanager
+    def widened(self, narrow: str, wide: str) -> Iterator[None]:
+        """Within it inputs of one dtype are read in another that holds all its values."""
+        self._narrow, self._wide = narrow, wide
+        try:
+            yield
+        finally:
+            self._narrow = self._wide = ""
+
     # ---- facts about tensors
 
     def shape(self, expr: relax.Expr) -> list[Dim]:
@@ -342,6 +366,8 @@ class Emitter:
         return relax.const(np.asarray(array, np.dtype(dtype)), dtype)
 
     def reshape(self, expr: relax.Expr, dims: Sequence[Dim]) -> relax.Expr:
+        if empty := self.empty(self.normal(expr)):  # TVM cannot compare sizes that are 0
+            return self.tensor(Known(np.empty(list(dims), empty.array.dtype), empty.dtype))
         return relax.op.reshape(expr, relax.ShapeExpr(list(dims)))
 
 

@@ -31,6 +31,7 @@ from dlcc.compiler.frontend.extents import (
 )
 from dlcc.compiler.frontend.fold import as_list, fold
 from dlcc.compiler.frontend.graph import ALL_OUTPUTS, Graph, Input, Node, TensorRef
+from dlcc.compiler.frontend.narrow import converted_wide
 from dlcc.compiler.frontend.ops import TF_OPS
 from dlcc.compiler.frontend.ops.complex import COMPLEX_FORMS
 from dlcc.compiler.frontend.trace import Trace, trace
@@ -164,7 +165,7 @@ class _Converters:
         row = TF_OPS[node.op]
         if node.op in ("Const", "Identity"):
             return [row.convert(g, node)]
-        return as_list(fold(g, node, row) or ())
+        return as_list(converted_wide(g, node, lambda: fold(g, node, row)) or ())
 
 
 def _convert(g: Emitter, node: Node) -> None:
@@ -192,6 +193,10 @@ def _results(g: Emitter, node: Node) -> Any:
     if node.op in g.graph.functions:
         values = [g.value(node, i) for i in range(len(node.inputs))]
         return g.call(node, g.graph.functions[node.op], values)
+    return converted_wide(g, node, lambda: _converted(g, node))
+
+
+def _converted(g: Emitter, node: Node) -> Any:
     row = TF_OPS[node.op]
     results = fold(g, node, row)
     if results is None:

@@ -41,7 +41,7 @@ def _reshape(call: relax.Call, value: np.ndarray) -> np.ndarray:
 
 
 def _astype(call: relax.Call, value: np.ndarray) -> np.ndarray:
-    return value.astype(str(call.ty.dtype))
+    return value.astype(np.dtype(str(call.ty.dtype)))
 
 
 EVALUATE: dict[str, Evaluate] = {
@@ -62,7 +62,10 @@ class _Folder(PyExprMutator):  # type: ignore[misc]
         value = self._constant(call.args[0])
         if value is None or call.ty.shape is None or None in map(static, dims(call)):
             return call
-        return relax.const(np.ascontiguousarray(EVALUATE[call.op.name](call, value)))
+        made = np.array(EVALUATE[call.op.name](call, value), order="C")
+        return relax.const(
+            made, made.dtype.name
+        )  # not ascontiguousarray: it gives a scalar an axis
 
     def _constant(self, x: relax.Expr) -> np.ndarray | None:
         while isinstance(x, relax.Var):

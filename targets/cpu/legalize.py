@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 import tvm
-from tvm import relax
+from tvm import relax, te, tirx, topi
 from tvm.ir import IRModule, Op
 
 from dlcc.targets.chips import Chip
@@ -18,10 +18,23 @@ from dlcc.targets.cpu.tiles import Cpu
 
 Legalizer = Callable[[relax.BlockBuilder, relax.Call, Cpu], relax.Expr | None]
 
-# Operators for which TVM's own kernel is slow; one that declines leaves the call to TVM's.
+
+def relu(bb: relax.BlockBuilder, call: relax.Call, _cpu: Cpu) -> relax.Expr:
+    """max(0, x): with the constant first a NaN stays, which TVM's max(x, 0) makes 0."""
+
+    def compute(x: te.Tensor) -> te.Tensor:
+        zero = tirx.const(0, x.dtype)
+        return te.compute(x.shape, lambda *i: tirx.max(zero, x(*i)), "relu", topi.tag.ELEMWISE)
+
+    return bb.call_te(compute, call.args[0], primfunc_name_hint="relu")
+
+
+# Operators for which TVM's own kernel is slow, or not TensorFlow's; one that declines leaves the
+# call to TVM's.
 OURS: dict[str, Legalizer] = {
     "relax.nn.conv2d": conv2d,
     "relax.matmul": matmul,
+    "relax.nn.relu": relu,
 }
 
 

@@ -76,7 +76,7 @@ def tanh(x: ir.Expr) -> ir.Expr:
     p = f32(-5.70498872745e-3)
     for c in (2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1):
         p = p * z + f32(c)
-    near = p * z * x + x
+    near = (p * z + f32(1.0)) * x  # not `p * z * x + x`, which is 0.0 for -0.0
     far = _var("far", x)
     value = tirx.Select(x < f32(0.0), f32(0.0) - far, far)
     value = tirx.Select(size < f32(0.625), near, value)

@@ -9,6 +9,7 @@ from op_cases import Case, feed, normal
 Z = (normal(3, 5) + 1j * normal(3, 5, seed=1)).astype("complex64")
 W = (normal(3, 5, seed=2) + 1j * normal(3, 5, seed=3)).astype("complex64")
 WIDE = Z.astype("complex128") + 1e-9
+ZEROED = np.where(np.arange(5) == 1, Z * 0, Z)
 LOOSE = {"rtol": 1e-4, "atol": 1e-5, "why": "sums in another order"}
 _UNARY = ("Square", "Exp", "Expm1", "Log", "Log1p", "Sqrt", "Rsqrt", "Reciprocal", "Inv", "Sin",
           "Cos", "Tan", "Sinh", "Cosh", "Tanh", "Neg", "ZerosLike", "OnesLike",
@@ -45,6 +46,13 @@ CASES = [
     *(Case(op, [feed(Z), feed(W)], "complex", **LOOSE)
       for op in ("Add", "AddV2", "Sub", "Mul", "Div", "RealDiv", "SquaredDifference", "Pow",
                  "Equal", "NotEqual")),
+    *(Case(op, [feed(Z)], "complex", **LOOSE) for op in ("Sign", "Sigmoid")),
+    *(Case(op, [feed(WIDE)], "complex128", rtol=1e-10)
+      for op in ("Sqrt", "Rsqrt", "Sin", "Cosh", "Sigmoid")),
+    *(Case(op, [feed(ZEROED), feed(ZEROED[::-1].copy())], "complex zeros", **LOOSE)
+      for op in ("DivNoNan", "MulNoNan", "Xdivy", "Xlogy", "Xlog1py")),
+    Case("OneHot", [feed(np.int32([1, 0, 5])), np.int32(3), feed(Z[0, 0]), feed(W[0, 0])],
+         "complex"),
     Case("Mul", [feed(Z), W[0]], "complex constant", **LOOSE),
     Case("AddV2", [feed(Z, (None, 5)), W[0]], "complex open", **LOOSE),
     Case("AddN", [[feed(Z), feed(W)]], "complex", **LOOSE),

@@ -11,6 +11,9 @@ TALL, WIDE = normal(2, 6, 4), normal(2, 3, 7)
 SQUARE = normal(2, 5, 5)
 SYMMETRIC = SQUARE + SQUARE.transpose(0, 2, 1)
 LOW_RANK = (normal(5, 2) @ normal(2, 4)).astype("float32")
+# nearly dependent columns: condition 1e8
+STEEP = normal(6, 4, dtype="float64")
+STEEP[:, 3] = STEEP[:, 0] + 1e-8 * STEEP[:, 3]
 # the main diagonal is the largest
 LARGE_MAIN = np.float32([[0], [4], [0]])
 BANDS = {True: np.float32([[4], [0], [0]]), False: np.float32([[0], [0], [4]])}
@@ -65,6 +68,13 @@ CASES = [
         Case("MatrixSolveLs", [feed(x), feed(normal(2, x.shape[1], 2)), np.float64(penalty)],
              f"{x.shape} {penalty}", attrs={"fast": penalty > 0}, **SOLVED)
         for x in (TALL, WIDE) for penalty in (0.0, 0.5)
+    ),
+    *(
+        Case("MatrixSolveLs", [feed(x), feed(normal(len(x), 2, dtype="float64")), np.float64(0)],
+             note, attrs={"fast": False}, rtol=1e-6, atol=1e-6,
+             why="condition 1e8: normal equations would lose all digits")
+        for note, x in (("ill-conditioned", STEEP), ("wide ill-conditioned", STEEP.T.copy()),
+                        ("rank 3 of 4", STEEP[:, [0, 1, 2, 2]]))
     ),
     Case("Lu", [feed(SQUARE.astype("float64"))], "float64", attrs={"output_idx_type": "int64"}),
 ]  # fmt: skip

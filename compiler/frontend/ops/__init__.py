@@ -15,8 +15,11 @@ from dlcc.compiler.frontend.ops.decompose import DECOMPOSE
 from dlcc.compiler.frontend.ops.detect import DETECT
 from dlcc.compiler.frontend.ops.distort import DISTORT
 from dlcc.compiler.frontend.ops.dynamic import DYNAMIC
+from dlcc.compiler.frontend.ops.erf import ERF
+from dlcc.compiler.frontend.ops.extremes import EXTREMES
 from dlcc.compiler.frontend.ops.fourier import FOURIER
 from dlcc.compiler.frontend.ops.gather import GATHER
+from dlcc.compiler.frontend.ops.hyperbolic import HYPERBOLIC
 from dlcc.compiler.frontend.ops.image import IMAGE
 from dlcc.compiler.frontend.ops.integrals import INTEGRALS
 from dlcc.compiler.frontend.ops.linalg import LINALG
@@ -57,8 +60,11 @@ TF_OPS = (
     | PAD
     | SPACE
     | MATH
+    | HYPERBOLIC
+    | EXTREMES
     | BITS
     | SPECIAL
+    | ERF
     | LOGIC
     | REDUCE
     | LINALG

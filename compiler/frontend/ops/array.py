@@ -172,6 +172,8 @@ def roll(g: Emitter, node: Node) -> relax.Expr:
     x, shifts = g.arg(node, 0), g.arg(node, 1)
     axes = [int(a) % g.rank(x) for a in g.static(node, 2, "the axes").reshape(-1)]
     shifts = g.emit(g.reshape(shifts, [len(axes)]))
+    if g.empty(x):
+        return x
 
     def compute(t: te.Tensor, by: te.Tensor) -> te.Tensor:
         def element(*i: Any) -> Any:

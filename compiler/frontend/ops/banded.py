@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from tvm import relax, te, tirx
 
 from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
-from dlcc.compiler.frontend.ops.decompose import turned
+from dlcc.compiler.frontend.ops.decompose import tall_svd, turned
 from dlcc.compiler.frontend.ops.solve import eliminated, substituted
 from dlcc.compiler.frontend.ops.table import OpTable
 
@@ -73,17 +74,22 @@ def banded_triangular_solve(g: Emitter, node: Node) -> relax.Expr:
 def least_squares(g: Emitter, node: Node) -> relax.Expr:
     """x of the least |A x - b|² + λ |x|², of the least length where that leaves a choice.
 
-    (Aᵀ A + λ) x = Aᵀ b, or x = Aᵀ y with (A Aᵀ + λ) y = b for a wide A; in float64, since the
-    product squares the condition of A.   Source: Golub and Van Loan, "Matrix Computations", 5.3.
+    By singular values σ in float64, which does not square the condition of A: with A = U σ Vᵀ it is
+    V (σ / (σ² + λ)) Uᵀ b. `fast=False` has no λ, and leaves out what is below A's precision.
+    Source: Golub and Van Loan, "Matrix Computations", 4th edition, 5.5.1 and 6.1.4.
     """
+    given = g.dtype(g.arg(node, 0))
     a, b, penalty = (g.emit(R.astype(g.arg(node, i), "float64")) for i in range(3))
-    *_lead, m, n = g.static_shape(node, a)
-    at = turned(g, a)
-    square = g.emit(R.matmul(at, a) if m >= n else R.matmul(a, at))
-    ridge = R.multiply(g.emit(R.eye(min(m, n), dtype="float64")), penalty)
-    square = g.emit(R.add(square, ridge))
-    if m >= n:
-        x = eliminated(g, square, g.emit(R.matmul(at, b)))[0]
+    *lead, m, n = g.static_shape(node, a)
+    sigma, left, right = tall_svd(g, a if m >= n else turned(g, a), False)
+    left, right = (left, right) if m >= n else (right, left)
+    zero = g.const(0, "float64")
+    if node.attr("fast", True):
+        least = zero
     else:
-        x = R.matmul(at, eliminated(g, square, b)[0])
-    return R.astype(x, g.dtype(g.arg(node, 0)))
+        penalty, step = zero, min(m, n) * float(np.finfo(given).eps)
+        least = R.multiply(R.max(sigma, [-1], True), g.const(step, "float64"))
+    inverse = R.divide(sigma, R.add(R.multiply(sigma, sigma), penalty))
+    inverse = g.emit(R.where(R.greater(sigma, least), inverse, zero))
+    seen = R.multiply(g.reshape(inverse, [*lead, min(m, n), 1]), R.matmul(turned(g, left), b))
+    return R.astype(R.matmul(right, seen), given)

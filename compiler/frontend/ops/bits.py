@@ -90,6 +90,8 @@ def cast(g: Emitter, node: Node) -> relax.Expr | Complex:
         return Complex(real, R.zeros_like(real))
     if dtype == "bool":
         return differ(g, x, g.const(0, g.dtype(x)))
+    if np.dtype(dtype).itemsize < 4 and is_integer(dtype) and not is_integer(g.dtype(x)):
+        x = R.astype(x, "int32")  # numbers out of range wrap, as they do in TensorFlow
     return R.astype(x, dtype)
 
 

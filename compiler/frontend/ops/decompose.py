@@ -230,7 +230,7 @@ def svd(g: Emitter, node: Node) -> list[relax.Expr]:
     x = g.arg(node, 0)
     *_lead, m, n = g.static_shape(node, x)
     wide = m < n
-    values, u, v = _tall_svd(g, turned(g, x) if wide else x, bool(node.attr("full_matrices")))
+    values, u, v = tall_svd(g, turned(g, x) if wide else x, bool(node.attr("full_matrices")))
     u, v = (v, u) if wide else (u, v)
     if not node.attr("compute_uv", True):
         nothing = relax.ShapeExpr([0])
@@ -238,7 +238,7 @@ def svd(g: Emitter, node: Node) -> list[relax.Expr]:
     return [values, u, v]
 
 
-def _tall_svd(g: Emitter, x: relax.Expr, full: bool) -> tuple[relax.Expr, relax.Expr, relax.Expr]:
+def tall_svd(g: Emitter, x: relax.Expr, full: bool) -> tuple[relax.Expr, relax.Expr, relax.Expr]:
     """(values (n,), u (m, n) or (m, m), v (n, n)) for m >= n."""
     dims = g.shape(x)
     lead, m, n = dims[:-2], int(dims[-2]), int(dims[-1])

@@ -37,7 +37,8 @@ def gather(g: Emitter, node: Node) -> relax.Expr:
     x, indices = g.arg(node, 0), g.arg(node, 1)
     rank = g.rank(x)
     axis = int(g.static(node, 2, "the axis").item()) % rank if len(node.inputs) > 2 else 0
-    batch = int(node.attr("batch_dims", 0)) % max(g.rank(indices), 1)
+    batch = int(node.attr("batch_dims", 0))
+    batch += g.rank(indices) if batch < 0 else 0
     between = g.rank(indices) - batch
 
     def compute(t: te.Tensor, at: te.Tensor) -> te.Tensor:
@@ -89,9 +90,12 @@ _SCATTER = {
 @GATHER.op(*_SCATTER)
 def tensor_scatter(g: Emitter, node: Node) -> relax.Expr:
     x, indices, updates = g.args(node)
+    if g.empty(indices) or g.empty(updates):
+        return x
     how = _SCATTER[node.op]
     if how == "sub":
-        updates, how = relax.op.negative(updates), "add"
+        zero = g.const(0, g.dtype(updates))
+        updates, how = relax.op.subtract(zero, updates), "add"
     return relax.op.scatter_nd(x, indices, updates, how)
 
 
@@ -102,6 +106,8 @@ def scatter_nd(g: Emitter, node: Node) -> relax.Expr:
     dims = g.dims(node, 2)
     dtype = g.dtype(updates)
     zeros = relax.op.full(relax.ShapeExpr(dims), g.const(0, dtype), dtype)
+    if g.empty(indices) or g.empty(updates):
+        return zeros
     return relax.op.scatter_nd(zeros, indices, updates, "add")
 
 

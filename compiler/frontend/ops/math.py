@@ -68,15 +68,9 @@ _UNARY: tuple[tuple[tuple[str, ...], Call, Callable[..., Any] | None], ...] = (
     (("Sin",), R.sin, np.sin),
     (("Cos",), R.cos, np.cos),
     (("Tan",), R.tan, np.tan),
-    (("Tanh",), R.tanh, np.tanh),
     (("Atan",), R.atan, np.arctan),
     (("Asin",), R.asin, np.arcsin),
     (("Acos",), R.acos, np.arccos),
-    (("Sinh",), R.sinh, np.sinh),
-    (("Cosh",), R.cosh, np.cosh),
-    (("Asinh",), R.asinh, np.arcsinh),
-    (("Acosh",), R.acosh, np.arccosh),
-    (("Atanh",), R.atanh, np.arctanh),
     (("Sigmoid",), R.sigmoid, lambda x: 1 / (1 + np.exp(-x))),
     (("Square",), lambda x: R.multiply(x, x), np.square),
 )
@@ -144,29 +138,17 @@ for _row2 in _BINARY:
     _binary(*_row2)
 
 
-_EXTREMES = {"Maximum": (R.maximum, np.maximum), "Minimum": (R.minimum, np.minimum)}
-
-
-@MATH.op(*_EXTREMES, fold=lambda node, x, y: _EXTREMES[node.op][1](x, y))
-def extreme(g: Emitter, node: Node) -> relax.Expr:
-    """The larger or smaller one. TVM's gives the second operand where either is no number, so a
-    constant comes first and NaN is passed on; of two computed operands, that of the first is not.
-    """
-    x, y = operands(g, node)
-    if g.known(node, 1) is not None:
-        x, y = y, x
-    return _EXTREMES[node.op][0](x, y)
-
-
 @MATH.op("Sign", fold=_numpy(np.sign))
 def sign(g: Emitter, node: Node) -> relax.Expr:
-    """-1, 0 or 1; NaN stays."""
+    """-1, 0 or 1; NaN stays, and -0.0 becomes 0.0."""
 
     def f(v: Any) -> Any:
         zero, one = tirx.const(0, v.ty.dtype), tirx.const(1, v.ty.dtype)
-        return tirx.Select(v > zero, one, tirx.Select(v < zero, zero - one, v))
+        return tirx.Select(v > zero, one, tirx.Select(v < zero, zero - one, rest(v)))
 
-    return pointwise(g, g.arg(node, 0), f, "sign")
+    x = g.arg(node, 0)
+    rest = tirx.abs if g.dtype(x).startswith("float") else lambda v: v
+    return pointwise(g, x, f, "sign")
 
 
 def is_integer(dtype: str) -> bool:
@@ -177,7 +159,7 @@ def is_integer(dtype: str) -> bool:
 def _fold_div(node: Node, x: np.ndarray, y: np.ndarray) -> Any:
     if x.dtype.kind in "iu":
         return _truncated(x, y) if np.all(y != 0) else None
-    return x / y
+    return np.trunc(x / y) if node.op == "TruncateDiv" else x / y
 
 
 def _truncated(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -191,7 +173,8 @@ def divide(g: Emitter, node: Node) -> relax.Expr:
     x, y = g.args(node)
     if is_integer(g.dtype(x)):
         return binary_kernel(g, x, y, _safe(tirx.truncdiv), "divide")
-    return R.divide(*operands(g, node))
+    quotient = R.divide(*operands(g, node))
+    return R.trunc(quotient) if node.op == "TruncateDiv" else quotient
 
 
 def _safe(f: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -239,7 +222,7 @@ def floor_mod(g: Emitter, node: Node) -> relax.Expr:
         other = tirx.Select(b < zero, rest > zero, rest < zero)
         return tirx.Select(other, rest + b, rest)
 
-    return _in_float(g, x, y, f, "floor_mod")
+    return binary_kernel(g, x, y, f, "floor_mod")
 
 
 def _fmod(a: Any, b: Any) -> Any:
@@ -258,24 +241,13 @@ def _fmod(a: Any, b: Any) -> Any:
     return tirx.Select(tirx.all(tirx.isinf(b), tirx.Not(tirx.isinf(a))), a, rest)
 
 
-def _in_float(
-    g: Emitter, x: relax.Expr, y: relax.Expr, f: Callable[[Any, Any], Any], name: str
-) -> relax.Expr:
-    """`f` computed in float32 where the dtype is narrower: libm has no function for it."""
-    dtype = g.dtype(x)
-    if dtype not in ("float16", "bfloat16"):
-        return binary_kernel(g, x, y, f, name)
-    wide = binary_kernel(g, R.astype(x, "float32"), R.astype(y, "float32"), f, name)
-    return R.astype(wide, dtype)
-
-
 @MATH.op("Mod", "TruncateMod")
 def truncate_mod(g: Emitter, node: Node) -> relax.Expr:
     """The remainder with the dividend's sign, as C has it."""
     x, y = g.args(node)
     if is_integer(g.dtype(x)):
         return binary_kernel(g, x, y, _safe(tirx.truncmod), "truncate_mod")
-    return _in_float(g, x, y, _fmod, "truncate_mod")
+    return binary_kernel(g, x, y, _fmod, "truncate_mod")
 
 
 @MATH.op("DivNoNan", "MulNoNan", "Xdivy", "Xlogy")
@@ -332,9 +304,3 @@ def add_n(g: Emitter, node: Node) -> relax.Expr:
     for term in rest:
         total = R.add(total, term)
     return total
-
-
-@MATH.op("ClipByValue")
-def clip_by_value(g: Emitter, node: Node) -> relax.Expr:
-    x, low, high = g.args(node)
-    return R.minimum(R.maximum(x, low), high)

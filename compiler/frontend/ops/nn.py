@@ -111,10 +111,13 @@ def relu(g: Emitter, node: Node) -> relax.Expr:
 
 @NN.op("Relu6")
 def relu6(g: Emitter, node: Node) -> relax.Expr:
-    """min(max(x, 0), 6), spelled out: TVM's relu6 does not convert to half precision."""
+    """min(6, max(0, x)), spelled out: TVM's relu6 does not convert to half precision.
+
+    A constant comes first, and NaN is passed on.
+    """
     x = g.arg(node, 0)
     dtype = g.dtype(x)
-    return R.minimum(R.maximum(x, g.const(0, dtype)), g.const(6, dtype))
+    return R.minimum(g.const(6, dtype), R.maximum(g.const(0, dtype), x))
 
 
 @NN.op("LeakyRelu")
@@ -122,13 +125,12 @@ def leaky_relu(g: Emitter, node: Node) -> relax.Expr:
     return R.nn.leakyrelu(g.arg(node, 0), float(node.attr("alpha", 0.2)))
 
 
-def _where_positive(
+def _where_negative(
     g: Emitter, x: relax.Expr, negative: Callable[[relax.Expr], relax.Expr]
 ) -> relax.Expr:
-    """x where it is positive, else a function of it that is only used there."""
+    """A function of x, used only where x is negative, else x."""
     zero = g.const(0, g.dtype(x))
-    below = negative(R.minimum(x, zero))
-    return R.where(R.greater(x, zero), x, below)
+    return R.where(R.less(x, zero), negative(R.minimum(zero, x)), x)
 
 
 @NN.op("Elu")
@@ -136,7 +138,7 @@ def elu(g: Emitter, node: Node) -> relax.Expr:
     """x, or exp(x) - 1 below 0. Source: Clevert et al., 2015, equation 15."""
     x = g.arg(node, 0)
     one = g.const(1, g.dtype(x))
-    return _where_positive(g, x, lambda v: R.subtract(R.exp(v), one))
+    return _where_negative(g, x, lambda v: R.subtract(R.exp(v), one))
 
 
 @NN.op("Selu")
@@ -146,7 +148,7 @@ def selu(g: Emitter, node: Node) -> relax.Expr:
     dtype = g.dtype(x)
     alpha, scale = g.const(1.6732632423543772, dtype), g.const(1.0507009873554805, dtype)
     one = g.const(1, dtype)
-    curve = _where_positive(g, x, lambda v: R.multiply(alpha, R.subtract(R.exp(v), one)))
+    curve = _where_negative(g, x, lambda v: R.multiply(alpha, R.subtract(R.exp(v), one)))
     return R.multiply(scale, curve)
 
 
@@ -165,20 +167,14 @@ def softsign(g: Emitter, node: Node) -> relax.Expr:
     return R.divide(x, R.add(R.abs(x), g.const(1, g.dtype(x))))
 
 
-def _last_axis(g: Emitter, x: relax.Expr, call: Callable[..., relax.Expr]) -> relax.Expr:
-    if g.dtype(x) in ("float16", "bfloat16"):
-        return R.astype(call(R.astype(x, "float32"), -1), g.dtype(x))
-    return call(x, -1)
-
-
 @NN.op("Softmax")
 def softmax(g: Emitter, node: Node) -> relax.Expr:
-    return _last_axis(g, g.arg(node, 0), R.nn.softmax)
+    return R.nn.softmax(g.arg(node, 0), -1)
 
 
 @NN.op("LogSoftmax")
 def log_softmax(g: Emitter, node: Node) -> relax.Expr:
-    return _last_axis(g, g.arg(node, 0), R.nn.log_softmax)
+    return R.nn.log_softmax(g.arg(node, 0), -1)
 
 
 @NN.op("L2Loss")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from tvm import relax, te, tirx
 
+from dlcc.compiler.errors import BadNode
 from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.ops.math import is_integer
@@ -25,7 +26,8 @@ def reduce_axes(g: Emitter, node: Node, rank: int) -> list[int]:
     return sorted({int(a) % rank for a in axes}) if rank else []
 
 
-def _keeps(node: Node) -> bool:
+def keeps(node: Node) -> bool:
+    """Whether reduced axes stay, with one element."""
     return bool(node.attr("keep_dims", node.attr("keepdims", False)))
 
 
@@ -33,8 +35,8 @@ def _fold(f: Callable[..., Any]) -> Callable[..., Any]:
     def fold(node: Node, x: np.ndarray, axes: np.ndarray) -> Any:
         where = tuple(int(a) for a in axes.reshape(-1))
         if x.dtype == object:
-            return np.asarray(f(x, axis=where, keepdims=_keeps(node)), object)
-        return f(x, axis=where, keepdims=_keeps(node)).astype(x.dtype)
+            return np.asarray(f(x, axis=where, keepdims=keeps(node)), object)
+        return f(x, axis=where, keepdims=keeps(node)).astype(x.dtype)
 
     return fold
 
@@ -42,8 +44,6 @@ def _fold(f: Callable[..., Any]) -> Callable[..., Any]:
 _SIMPLE: dict[str, tuple[Callable[..., relax.Expr], Callable[..., Any], bool]] = {
     "Sum": (R.sum, np.sum, True),
     "Prod": (R.prod, np.prod, True),
-    "Max": (R.max, np.max, False),
-    "Min": (R.min, np.min, False),
 }
 
 
@@ -53,7 +53,7 @@ def _simple(name: str, call: Callable[..., relax.Expr], fold: Any, symbolic: boo
             return reduce_computed(g, node)
         x = g.arg(node, 0)
         axes = reduce_axes(g, node, g.rank(x))
-        return call(x, axes, _keeps(node)) if axes else x
+        return call(x, axes, keeps(node)) if axes else x
 
     convert.__name__ = name.lower()
     REDUCE.op(name, fold=_fold(fold), symbolic=symbolic)(convert)
@@ -63,25 +63,35 @@ for _name, _calls in _SIMPLE.items():
     _simple(_name, *_calls)
 
 
-@REDUCE.op("Mean", fold=_fold(np.mean))
+def _fold_mean(node: Node, x: np.ndarray, axes: np.ndarray) -> Any:
+    if x.dtype.kind not in "f" or x.size == 0:
+        return None
+    return _fold(np.mean)(node, x, axes)
+
+
+@REDUCE.op("Mean", fold=_fold_mean)
 def mean(g: Emitter, node: Node) -> relax.Expr:
-    """Integers are summed in their dtype and divided toward zero; float16 sums in float32."""
+    """Integers are summed in 64 bits and divided toward zero."""
     if axes_are_computed(g, node):
         return reduce_computed(g, node)
     x = g.arg(node, 0)
     axes = reduce_axes(g, node, g.rank(x))
     if not axes:
         return x
-    dtype = g.dtype(x)
+    dtype, dims = g.dtype(x), g.shape(x)
+    if not is_integer(dtype) and 0 in [dims[a] for a in axes]:
+        return R.add(R.sum(x, axes, keeps(node)), g.const(np.nan, dtype))
     if not is_integer(dtype):
-        return R.mean(x, axes, _keeps(node))
+        return R.mean(x, axes, keeps(node))
     dims = g.static_shape(node, x)
-    count = int(np.prod([dims[a] for a in axes]))
-    total = g.emit(R.sum(x, axes, _keeps(node)))
+    count = max(int(np.prod([dims[a] for a in axes])), 1)
+    wide = "uint64" if dtype == "uint64" else "int64"
+    total = g.emit(R.sum(R.astype(x, wide), axes, keeps(node)))
 
     def divided(t: te.Tensor) -> te.Tensor:
-        n = tirx.const(count, dtype)
-        return te.compute(t.shape, lambda *i: tirx.truncdiv(t[i], n), name="mean")
+        n = tirx.const(count, wide)
+        quotient = te.compute(t.shape, lambda *i: tirx.truncdiv(t[i], n), name="quotient")
+        return te.compute(t.shape, lambda *i: tirx.Cast(dtype, quotient[i]), name="mean")
 
     return g.te(divided, total, name="mean")
 
@@ -96,7 +106,7 @@ def _logical(name: str, call: Callable[..., relax.Expr]) -> None:
         axes = reduce_axes(g, node, g.rank(x))
         if not axes:
             return x
-        return R.astype(call(R.astype(x, "int8"), axes, _keeps(node)), "bool")
+        return R.astype(call(R.astype(x, "int8"), axes, keeps(node)), "bool")
 
     convert.__name__ = name.lower()
     numpy = np.all if name == "All" else np.any
@@ -111,18 +121,12 @@ _logical("Any", R.max)
 def euclidean_norm(g: Emitter, node: Node) -> relax.Expr:
     x = g.arg(node, 0)
     axes = reduce_axes(g, node, g.rank(x))
-    return R.sqrt(R.sum(R.multiply(x, x), axes, _keeps(node))) if axes else R.abs(x)
-
-
-@REDUCE.op("ArgMax", "ArgMin")
-def arg_extreme(g: Emitter, node: Node) -> relax.Expr:
-    """The first position of the extreme."""
-    x = g.arg(node, 0)
-    axis = int(g.static(node, 1, "the axis").item()) % max(g.rank(x), 1)
-    call = R.argmax if node.op == "ArgMax" else R.argmin
-    if g.dtype(x) == "bool":
-        x = R.astype(x, "int8")
-    return R.astype(call(x, axis, False), node.attr("output_type", "int64"))
+    if not axes:
+        return R.abs(x)
+    total = g.emit(R.sum(R.multiply(x, x), axes, keeps(node)))
+    if not is_integer(g.dtype(x)):
+        return R.sqrt(total)
+    return R.astype(R.sqrt(R.astype(total, "float64")), g.dtype(x))
 
 
 @REDUCE.op("Cumsum", "Cumprod")
@@ -155,10 +159,19 @@ def _shifted(g: Emitter, x: relax.Expr, axis: int, neutral: int) -> relax.Expr:
     return g.te(compute, x, name="exclusive")
 
 
+def sortable(g: Emitter, node: Node) -> relax.Expr:
+    """Input 0, which must be of a dtype that the runtime's library sorts; raises BadNode."""
+    x = g.arg(node, 0)
+    if g.dtype(x) in ("uint64", "bool"):
+        raise BadNode(node, f"sorts no {g.dtype(x)}", hint="cast it to int64 or float64 before")
+    return x
+
+
 @REDUCE.op("TopKV2")
 def top_k(g: Emitter, node: Node) -> Sequence[relax.Expr]:
     """The k largest along the last axis, the lower index first among equals."""
     k = int(g.static(node, 1, "k").item())
     dtype = node.attr("index_type", "int32")
-    pair = g.emit(R.topk(g.arg(node, 0), k, -1, "both", True, dtype))
-    return [g.emit(relax.TupleGetItem(pair, i)) for i in range(2)]
+    pair = g.emit(R.topk(sortable(g, node), k, -1, "both", True, "int64"))
+    values, places = (g.emit(relax.TupleGetItem(pair, i)) for i in range(2))
+    return [values, g.emit(R.astype(places, dtype))]

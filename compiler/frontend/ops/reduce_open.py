@@ -8,7 +8,7 @@ from typing import Any
 from tvm import relax, tirx
 from tvm.script.ir_builder import tirx as T
 
-from dlcc.compiler.frontend.emitter import Emitter, Known
+from dlcc.compiler.frontend.emitter import Emitter, Known, same_dim
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.loops import loop_kernel, product, wide
 
@@ -56,8 +56,9 @@ def reduce_computed(g: Emitter, node: Node) -> relax.Expr:
         with T.serial(0, product(dims)) as i:
             at, rest = tirx.const(0, "int64"), wide(i)
             for axis in reversed(range(rank)):
-                at = at + tirx.floormod(rest, wide(dims[axis])) * by[axis]
-                rest = tirx.floordiv(rest, wide(dims[axis]))
+                extent = 1 if same_dim(dims[axis], 0) else dims[axis]  # nothing is read then
+                at = at + tirx.floormod(rest, wide(extent)) * by[axis]
+                rest = tirx.floordiv(rest, wide(extent))
             out[at] = _JOIN[node.op](out[at], t[i])
         if node.op == "Mean":
             _divide(out, product(shape), product(dims), dtype)

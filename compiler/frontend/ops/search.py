@@ -10,6 +10,7 @@ from tvm.script.ir_builder import tirx as T
 from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.loops import loop_kernel, wide
+from dlcc.compiler.frontend.ops.reduce import sortable
 from dlcc.compiler.frontend.ops.table import OpTable
 
 SEARCH = OpTable()
@@ -40,7 +41,7 @@ def bound(g: Emitter, node: Node) -> relax.Expr:
 @SEARCH.op("NthElement")
 def nth_element(g: Emitter, node: Node) -> relax.Expr:
     """The n-th smallest of each row; with `reverse` the n-th largest."""
-    x, n = g.args(node)
+    x, n = sortable(g, node), g.arg(node, 1)
     ordered = g.emit(R.sort(x, -1, bool(node.attr("reverse", False))))
     return R.take(ordered, g.emit(R.astype(n, "int32")), axis=g.rank(x) - 1)
 

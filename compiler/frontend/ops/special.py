@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,38 +19,23 @@ SPECIAL = OpTable()
 R = relax.op
 
 
-def _const_like(v: Any) -> Callable[[float], Any]:
+def constants_like(v: Any) -> Callable[[float], Any]:
+    """Constants of the dtype of an expression."""
     dtype = str(v.ty.dtype)
     return lambda number: tirx.const(number, dtype)
 
 
-def in_float32(g: Emitter, x: relax.Expr, kernel: Callable[[relax.Expr], relax.Expr]) -> relax.Expr:
-    """A kernel computed in float32 where the dtype is narrower, and rounded back."""
-    dtype = g.dtype(x)
-    if dtype not in ("float16", "bfloat16"):
-        return kernel(x)
-    return R.astype(g.emit(kernel(g.emit(R.astype(x, "float32")))), dtype)
+def horner(coefficients: Sequence[float], x: Any) -> Any:
+    """A polynomial, highest power first, of an expression."""
+    c = constants_like(x)
+    result = c(coefficients[0])
+    for number in coefficients[1:]:
+        result = result * x + c(number)
+    return result
 
 
 def _function(g: Emitter, node: Node, f: Callable[[Any], Any]) -> relax.Expr:
-    return in_float32(g, g.arg(node, 0), lambda x: pointwise(g, x, f, node.op.lower()))
-
-
-@SPECIAL.op("Expm1", fold=lambda node, x: np.expm1(x))
-def expm1(g: Emitter, node: Node) -> relax.Expr:
-    """exp(x) - 1, near 0 as tanh(x/2) * (exp(x) + 1), which keeps its digits.
-
-    Source: tanh(x/2) = (exp(x) - 1) / (exp(x) + 1).
-    """
-
-    def f(v: Any) -> Any:
-        c = _const_like(v)
-        small = tirx.tanh(v * c(0.5)) * (tirx.exp(v) + c(1))
-        # tanh is itself inexact at the smallest values, where x is the result
-        near = tirx.Select(tirx.abs(v) < c(1e-4), v + v * v * c(0.5), small)
-        return tirx.Select(tirx.abs(v) < c(0.5), near, tirx.exp(v) - c(1))
-
-    return _function(g, node, f)
+    return pointwise(g, g.arg(node, 0), f, node.op.lower())
 
 
 @SPECIAL.op("Log1p", fold=lambda node, x: np.log1p(x))
@@ -65,10 +50,10 @@ def log1p_of(v: Any) -> Any:
     Source: Abramowitz and Stegun, "Handbook of Mathematical Functions", 4.1.27. Corrections of
     the kind (1 + v) - 1 are of no use here: TVM simplifies them to v.
     """
-    c = _const_like(v)
+    c = constants_like(v)
     s = v / (c(2) + v)
     terms = 17 if str(v.ty.dtype) == "float64" else 9
-    series = _horner(tuple(2 / (2 * k + 1) for k in reversed(range(terms))), s * s)
+    series = horner(tuple(2 / (2 * k + 1) for k in reversed(range(terms))), s * s)
     return tirx.Select(tirx.abs(v) < c(0.5), series * s, tirx.log(c(1) + v))
 
 
@@ -83,69 +68,6 @@ def xlog1py(g: Emitter, node: Node) -> relax.Expr:
     return binary_kernel(g, g.arg(node, 0), g.arg(node, 1), f, "xlog1py")
 
 
-@SPECIAL.op("Erf")
-def erf(g: Emitter, node: Node) -> relax.Expr:
-    return in_float32(g, g.arg(node, 0), R.erf)
-
-
-@SPECIAL.op("Erfc")
-def erfc(g: Emitter, node: Node) -> relax.Expr:
-    """1 - erf(x): exact to the dtype's step at 1, not to that of a small result."""
-    x = g.arg(node, 0)
-    return in_float32(g, x, lambda v: R.subtract(g.const(1, g.dtype(v)), R.erf(v)))
-
-
-# w = -log(1 - x²): powers of w - 2.5 for w < 5, of sqrt(w) - 3 above
-_ERFINV_NEAR = (
-    2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087,
-    -0.00125372503, -0.00417768164, 0.246640727, 1.50140941,
-)  # fmt: skip
-_ERFINV_FAR = (
-    -0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773,
-    -0.0076224613, 0.00943887047, 1.00167406, 2.83297682,
-)  # fmt: skip
-
-
-def _horner(coefficients: tuple[float, ...], x: Any) -> Any:
-    c = _const_like(x)
-    result = c(coefficients[0])
-    for number in coefficients[1:]:
-        result = result * x + c(number)
-    return result
-
-
-def erfinv_of(v: Any) -> Any:
-    """The inverse of erf, of an expression.
-
-    Source: Giles, "Approximating the erfinv function", GPU Computing Gems, 2011, table 5, with
-    one Newton step for what is wider than float32.
-    """
-    c = _const_like(v)
-    w = -tirx.log((c(1) - v) * (c(1) + v))
-    near = _horner(_ERFINV_NEAR, w - c(2.5))
-    far = _horner(_ERFINV_FAR, tirx.sqrt(tirx.max(w, c(0))) - c(3))
-    y = tirx.Select(w < c(5), near, far) * v
-    for _ in range(2 if str(v.ty.dtype) == "float64" else 0):
-        y = y - (tirx.erf(y) - v) * tirx.exp(y * y) * c(math.sqrt(math.pi) / 2)
-    return tirx.Select(tirx.abs(v) == c(1), v * c(math.inf), y)
-
-
-@SPECIAL.op("Erfinv")
-def erfinv(g: Emitter, node: Node) -> relax.Expr:
-    return _function(g, node, erfinv_of)
-
-
-@SPECIAL.op("Ndtri")
-def ndtri(g: Emitter, node: Node) -> relax.Expr:
-    """The quantile of the normal distribution: sqrt(2) * erfinv(2x - 1)."""
-
-    def f(v: Any) -> Any:
-        c = _const_like(v)
-        return c(math.sqrt(2)) * erfinv_of(c(2) * v - c(1))
-
-    return _function(g, node, f)
-
-
 _LANCZOS = (
     676.5203681218851, -1259.1392167224028, 771.32342877765313, -176.61502916214059,
     12.507343278686905, -0.13857109526572012, 9.9843695780195716e-6, 1.5056327351493116e-7,
@@ -158,7 +80,7 @@ def lgamma_of(v: Any) -> Any:
     Source: Lanczos, "A Precision Approximation of the Gamma Function", 1964, with g = 7 and
     nine terms; below 1/2 by gamma(x) gamma(1 - x) = pi / sin(pi x).
     """
-    c = _const_like(v)
+    c = constants_like(v)
     low = v < c(0.5)
     x = tirx.Select(low, c(1) - v, v) - c(1)
     total = c(0.99999999999980993)
@@ -166,10 +88,11 @@ def lgamma_of(v: Any) -> Any:
         total = total + c(number) / (x + c(i + 1))
     t = x + c(7.5)
     right = (x + c(0.5)) * tirx.log(t) - t + c(0.5 * math.log(2 * math.pi)) + tirx.log(total)
-    right = tirx.Select(x > c(1e30), c(math.inf), right)
+    right = tirx.Select(tirx.isinf(v), c(math.inf), right)
     turned = v - tirx.floor(v)
     left = c(math.log(math.pi)) - tirx.log(tirx.abs(tirx.sin(c(math.pi) * turned))) - right
-    return tirx.Select(low, tirx.Select(turned == c(0), c(math.inf), left), right)
+    pole = tirx.any(turned == c(0), tirx.isinf(v))
+    return tirx.Select(low, tirx.Select(pole, c(math.inf), left), right)
 
 
 @SPECIAL.op("Lgamma")
@@ -183,7 +106,7 @@ def digamma_of(v: Any) -> Any:
     Source: Abramowitz and Stegun, "Handbook of Mathematical Functions", 6.3.5 (recurrence),
     6.3.7 (reflection), 6.3.18 (asymptotic series).
     """
-    c = _const_like(v)
+    c = constants_like(v)
     low = v <= c(0)
     x = tirx.Select(low, c(1) - v, v)
     total = c(0)
@@ -191,7 +114,7 @@ def digamma_of(v: Any) -> Any:
         total = total - c(1) / (x + c(k))
     x = x + c(10)
     square = c(1) / (x * x)
-    series = _horner((-1 / 132, 1 / 240, -1 / 252, 1 / 120, -1 / 12), square) * square
+    series = horner((-1 / 132, 1 / 240, -1 / 252, 1 / 120, -1 / 12), square) * square
     right = total + tirx.log(x) - c(0.5) / x + series
     turned = c(math.pi) * (v - tirx.floor(v))
     left = right - c(math.pi) * tirx.cos(turned) / tirx.sin(turned)
@@ -213,7 +136,7 @@ def zeta_of(x: Any, q: Any) -> Any:
 
     Source: Euler and Maclaurin's formula, Abramowitz and Stegun, 23.1.30, with ten terms summed.
     """
-    c = _const_like(x)
+    c = constants_like(x)
     total = c(0)
     for k in range(10):
         total = total + tirx.power(q + c(k), -x)
@@ -241,7 +164,7 @@ def polygamma(g: Emitter, node: Node) -> relax.Expr:
     """The n-th derivative of digamma: (-1) ** (n + 1) * n! * zeta(n + 1, x); n = 0: digamma."""
 
     def f(n: Any, x: Any) -> Any:
-        c = _const_like(x)
+        c = constants_like(x)
         size = tirx.exp(lgamma_of(n + c(1))) * zeta_of(n + c(1), x)
         even = n - c(2) * tirx.floor(n * c(0.5)) == c(0)
         return tirx.Select(n == c(0), digamma_of(x), tirx.Select(even, -size, size))

@@ -8,6 +8,7 @@ from tvm import relax, te, tirx
 
 from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
+from dlcc.compiler.frontend.ops.math import is_integer
 from dlcc.compiler.frontend.ops.table import OpTable
 from dlcc.compiler.frontend.padding import pad_by, window_of
 
@@ -53,16 +54,22 @@ def dilation2d(g: Emitter, node: Node) -> relax.Expr:
     Source: tensorflow/core/kernels/dilation_ops.cc, DilationOp.
     """
     x, w = g.args(node)
+    dtype = g.dtype(x)
     kernel = g.static_shape(node, w)[:2]
-    padded, window, sizes = _windowed(g, node, x, kernel, tirx.min_value(g.dtype(x)).value)
+    if is_integer(dtype):  # what is added to the lowest number must not wrap
+        x, w = (g.emit(relax.op.astype(t, "int64")) for t in (x, w))
+    lowest = -(1 << 62) if is_integer(dtype) else tirx.min_value(dtype).value
+    padded, window, sizes = _windowed(g, node, x, kernel, lowest)
     (sh, sw), (rh, rw) = window.strides, window.dilations
 
     def compute(t: te.Tensor, f: te.Tensor) -> te.Tensor:
         u, v = (te.reduce_axis((0, k), name=n) for k, n in zip(kernel, "uv", strict=True))
 
         def element(b: Any, i: Any, j: Any, c: Any) -> Any:
-            return te.max(t(b, i * sh + u * rh, j * sw + v * rw, c) + f(u, v, c), axis=[u, v])
+            value = t(b, i * sh + u * rh, j * sw + v * rw, c)
+            return te.max(value + f(u, v, c), axis=[u, v])
 
         return te.compute((t.shape[0], *sizes, t.shape[3]), element, name="dilation2d")
 
-    return g.te(compute, padded, w, name="dilation2d")
+    largest = g.te(compute, padded, w, name="dilation2d")
+    return relax.op.astype(largest, dtype) if is_integer(dtype) else largest

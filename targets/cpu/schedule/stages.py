@@ -71,13 +71,18 @@ def _injective(s: Schedule, block: SBlockRV, cpu: Cpu) -> None:
     worth = _worth(s, loops)
     *outer, last = loops
     width = largest_vector(extent(s, last) or 1, cpu.lanes)
-    if width >= min(4, cpu.lanes):
+    if width >= min(4, cpu.lanes) and not _stores_bfloat16(s, block):
         outer_last, lane = s.split(last, [None, width])
         outer.append(outer_last)
         s.vectorize(lane)
     # else LLVM makes vectors of the plain loop, with a remainder, better than predicates do
     if outer and worth:
         s.parallel(s.fuse(*outer) if len(outer) > 1 else outer[0])
+
+
+def _stores_bfloat16(s: Schedule, block: SBlockRV) -> bool:
+    """TVM makes a vector of one bfloat16 value, and cannot store it among the 16 bits it keeps."""
+    return any(str(w.source.dtype) == "bfloat16" for w in s.get(block).writes)
 
 
 def _reduction(s: Schedule, block: SBlockRV, cpu: Cpu) -> None:
