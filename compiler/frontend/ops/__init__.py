@@ -29,6 +29,7 @@ from dlcc.compiler.frontend.ops.pad import PAD
 from dlcc.compiler.frontend.ops.pool import POOL
 from dlcc.compiler.frontend.ops.quantize import QUANTIZE
 from dlcc.compiler.frontend.ops.ragged import RAGGED
+from dlcc.compiler.frontend.ops.ragged_variant import RAGGED_VARIANT
 from dlcc.compiler.frontend.ops.random import RANDOM
 from dlcc.compiler.frontend.ops.random_laws import RANDOM_LAWS
 from dlcc.compiler.frontend.ops.recurrent import RECURRENT
@@ -77,6 +78,7 @@ TF_OPS = (
     | DECOMPOSE
     | SETS
     | RAGGED
+    | RAGGED_VARIANT
     | DISTORT
     | CTC
     | COMBINED_NMS

@@ -10,7 +10,7 @@ import numpy as np
 from tvm import relax, te, tirx
 
 from dlcc.compiler.errors import BadAttr, BadNode
-from dlcc.compiler.frontend.emitter import Dim, Emitter
+from dlcc.compiler.frontend.emitter import Dim, Emitter, larger_dim, smaller_dim
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.loops import product
 from dlcc.compiler.frontend.ops.table import OpTable
@@ -116,17 +116,9 @@ def _align(node: Node) -> str:
     return align
 
 
-def _least(a: Dim, b: Dim) -> Dim:
-    return min(a, b) if isinstance(a, int) and isinstance(b, int) else tirx.min(a, b)
-
-
-def _most(a: Dim, b: Dim) -> Dim:
-    return max(a, b) if isinstance(a, int) and isinstance(b, int) else tirx.max(a, b)
-
-
 def _longest(rows: Dim, columns: Dim, low: Dim, high: Dim) -> Dim:
     """Source: tensorflow/core/ops/array_ops.cc, MatrixDiagPartV2's shape function."""
-    return _least(rows + _least(high, 0), columns - _most(low, 0))
+    return smaller_dim(rows + smaller_dim(high, 0), columns - larger_dim(low, 0))
 
 
 def _require_inside(node: Node, low: Dim, high: Dim, rows: Dim, columns: Dim) -> None:
@@ -179,8 +171,8 @@ def _matrix_size(g: Emitter, node: Node, length: Dim, low: Dim, high: Dim) -> tu
     Source: tensorflow/core/kernels/linalg/matrix_diag_op.cc, MatrixDiagOp::Compute.
     """
     rows, columns = (g.dims(node, i)[0] if len(node.inputs) > i else -1 for i in (2, 3))
-    least_rows, least_columns = length - _least(high, 0), length + _most(low, 0)
-    side = _most(least_rows, least_columns)
+    least_rows, least_columns = length - smaller_dim(high, 0), length + larger_dim(low, 0)
+    side = larger_dim(least_rows, least_columns)
 
     def size(asked: Dim, other: Dim, least: Dim) -> Dim:
         return _where(asked == -1, _where(other == -1, side, least), asked)
