@@ -63,6 +63,12 @@ OUTPUTS: dict[str, tuple[str, ...]] = {
     "SparseFillEmptyRows": (
         "output_indices", "output_values", "empty_row_indicator", "reverse_index_map",
     ),
+    "SparseAdd": ("sum_indices", "sum_values", "sum_shape"),
+    **dict.fromkeys(
+        ("SparseConcat", "SparseReduceMaxSparse", "SparseReduceSumSparse", "SparseReorder",
+         "SparseSlice", "SparseSparseMaximum", "SparseSparseMinimum", "SparseSplit"),
+        ("output_indices", "output_values", "output_shape"),
+    ),
     "SparseReshape": ("output_indices", "output_shape"),
     "TensorArrayConcatV3": ("value", "lengths"),
     "TensorArrayV3": ("handle", "flow"),
@@ -78,6 +84,7 @@ OUTPUTS: dict[str, tuple[str, ...]] = {
 LISTS: dict[str, dict[str, str]] = {
     "RaggedGather": {"output_nested_splits": "OUTPUT_RAGGED_RANK"},
     "RaggedTensorFromVariant": {"output_nested_splits": "output_ragged_rank"},
+    "SparseSplit": dict.fromkeys(("output_indices", "output_values", "output_shape"), "num_split"),
 }
 
 

@@ -44,6 +44,8 @@ from dlcc.compiler.frontend.ops.solve import SOLVE
 from dlcc.compiler.frontend.ops.source import SOURCE
 from dlcc.compiler.frontend.ops.space import SPACE
 from dlcc.compiler.frontend.ops.sparse import SPARSE
+from dlcc.compiler.frontend.ops.sparse_math import SPARSE_MATH
+from dlcc.compiler.frontend.ops.sparse_order import SPARSE_ORDER
 from dlcc.compiler.frontend.ops.special import SPECIAL
 from dlcc.compiler.frontend.ops.tensor_array import TENSOR_ARRAY
 from dlcc.compiler.frontend.ops.tensor_list import TENSOR_LIST
@@ -91,6 +93,8 @@ TF_OPS = (
     | SOLVE
     | MATRIX
     | SPARSE
+    | SPARSE_MATH
+    | SPARSE_ORDER
     | SEGMENT
     | DYNAMIC
     | CONTROL
