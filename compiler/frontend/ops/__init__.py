@@ -14,6 +14,7 @@ from dlcc.compiler.frontend.ops.ctc import CTC
 from dlcc.compiler.frontend.ops.decompose import DECOMPOSE
 from dlcc.compiler.frontend.ops.detect import DETECT
 from dlcc.compiler.frontend.ops.distort import DISTORT
+from dlcc.compiler.frontend.ops.draw import DRAW
 from dlcc.compiler.frontend.ops.dynamic import DYNAMIC
 from dlcc.compiler.frontend.ops.fourier import FOURIER
 from dlcc.compiler.frontend.ops.gather import GATHER
@@ -49,6 +50,7 @@ from dlcc.compiler.frontend.ops.sparse_order import SPARSE_ORDER
 from dlcc.compiler.frontend.ops.special import SPECIAL
 from dlcc.compiler.frontend.ops.tensor_array import TENSOR_ARRAY
 from dlcc.compiler.frontend.ops.tensor_list import TENSOR_LIST
+from dlcc.compiler.frontend.ops.warp import WARP
 from dlcc.compiler.frontend.ops.windows import WINDOWS
 
 TF_OPS = (
@@ -71,6 +73,8 @@ TF_OPS = (
     | IMAGE
     | SEARCH
     | WINDOWS
+    | WARP
+    | DRAW
     | RESIZE
     | DETECT
     | COMPLEX
