@@ -118,6 +118,20 @@ def same_dim(a: Dim, b: Dim) -> bool:
     return bool(structural_equal(a, b))
 
 
+def smaller_dim(a: Dim, b: Dim) -> Dim:
+    """The smaller of two dimensions."""
+    if isinstance(a, int) and isinstance(b, int):
+        return min(a, b)
+    return a if same_dim(a, b) else tirx.min(a, b)
+
+
+def larger_dim(a: Dim, b: Dim) -> Dim:
+    """The larger of two dimensions."""
+    if isinstance(a, int) and isinstance(b, int):
+        return max(a, b)
+    return a if same_dim(a, b) else tirx.max(a, b)
+
+
 class Emitter:
     """Values by tensor, and the Relax function under construction."""
 

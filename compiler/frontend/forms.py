@@ -176,9 +176,18 @@ def leaf(g: Emitter, value: Value, form: Form) -> list[relax.Expr]:
 
 
 def _zeros(value: ListValue, form: ListForm) -> relax.Expr:
-    if form.element is None or None in form.element:
+    element = form.element
+    if element is not None and form.dtype == "variant":
+        # encoded elements differ in length, and get more of it where it is needed
+        element = tuple(1 if d is None else d for d in element)
+    if element is None or None in element:
         raise Unlike("a list whose elements' shape is not known before its first one")
-    return relax.op.zeros(relax.ShapeExpr([value.size, *form.element]), form.dtype)
+    return relax.op.zeros(relax.ShapeExpr([value.size, *element]), list_dtype(form.dtype))
+
+
+def list_dtype(dtype: str) -> str:
+    """The dtype of the tensor of a list's rows: variants are encoded, see variants.py."""
+    return "int64" if dtype == "variant" else dtype
 
 
 def declared(g: Emitter, form: Form) -> relax.TensorType | None:
@@ -188,7 +197,7 @@ def declared(g: Emitter, form: Form) -> relax.TensorType | None:
     dims = [g.symbol() if d is None else d for d in _dims(form)]
     if form.dtype in PART_DTYPES:
         dims.append(2)
-    return relax.TensorType(dims, PART_DTYPES.get(form.dtype, form.dtype))
+    return relax.TensorType(dims, PART_DTYPES.get(form.dtype, list_dtype(form.dtype)))
 
 
 def rebuilt(g: Emitter, form: Form, tensor: relax.Expr | None) -> Value:

@@ -57,8 +57,17 @@ OUTPUTS: dict[str, tuple[str, ...]] = {
         ("SoftmaxCrossEntropyWithLogits", "SparseSoftmaxCrossEntropyWithLogits"),
         ("loss", "backprop"),
     ),
+    **dict.fromkeys(
+        ("RaggedGather", "RaggedTensorFromVariant"), ("output_nested_splits", "output_dense_values")
+    ),
     "SparseFillEmptyRows": (
         "output_indices", "output_values", "empty_row_indicator", "reverse_index_map",
+    ),
+    "SparseAdd": ("sum_indices", "sum_values", "sum_shape"),
+    **dict.fromkeys(
+        ("SparseConcat", "SparseReduceMaxSparse", "SparseReduceSumSparse", "SparseReorder",
+         "SparseSlice", "SparseSparseMaximum", "SparseSparseMinimum", "SparseSplit"),
+        ("output_indices", "output_values", "output_shape"),
     ),
     "SparseReshape": ("output_indices", "output_shape"),
     "TensorArrayConcatV3": ("value", "lengths"),
@@ -71,13 +80,27 @@ OUTPUTS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-def output_index(op: str, names: tuple[str, ...], name: str, position: int) -> int:
+# Outputs that are lists, of ops that have others too: the attribute that tells how long each is.
+LISTS: dict[str, dict[str, str]] = {
+    "RaggedGather": {"output_nested_splits": "OUTPUT_RAGGED_RANK"},
+    "RaggedTensorFromVariant": {"output_nested_splits": "output_ragged_rank"},
+    "SparseSplit": dict.fromkeys(("output_indices", "output_values", "output_shape"), "num_split"),
+}
+
+
+def output_index(
+    op: str, names: tuple[str, ...], name: str, position: int, attrs: Mapping[str, Any]
+) -> int:
     """The number of output `name:position` of an op; `names` are those of a called function.
 
-    The position counts within an output that is a list; only ops with one output have such.
+    The position counts within an output that is a list.
     """
     outputs = names or OUTPUTS.get(op, ())
-    return outputs.index(name) if name in outputs else position
+    if name not in outputs:
+        return position
+    before = outputs[: outputs.index(name)]
+    lists = LISTS.get(op, {})
+    return position + sum(attrs[lists[o]].i if o in lists else 1 for o in before)
 
 
 class Library(Mapping[str, Function]):
@@ -110,16 +133,17 @@ class Library(Mapping[str, Function]):
         self._decoded.update(functions)
 
     def _function(self, proto: Any) -> Function:
-        ops = {n.name: n.op for n in proto.node_def}
+        nodes_by_name = {n.name: n for n in proto.node_def}
         arguments = tuple(TensorRef(a.name, 0) for a in proto.signature.input_arg)
 
         def ref(text: str) -> TensorRef:
             node, _, rest = text.partition(":")
             name, _, position = rest.partition(":")
-            op = ops.get(node, "")
+            made_by = nodes_by_name.get(node)
+            op, attrs = (made_by.op, made_by.attr) if made_by else ("", {})
             called = self._protos.get(op)
             names = tuple(a.name for a in called.signature.output_arg) if called else ()
-            return TensorRef(node, output_index(op, names, name, int(position or 0)))
+            return TensorRef(node, output_index(op, names, name, int(position or 0), attrs))
 
         nodes = []
         for n in proto.node_def:

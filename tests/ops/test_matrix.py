@@ -82,6 +82,28 @@ CASES = [
              align, attrs={"align": align})
         for align in ALIGN
     ),
+    *(
+        Case("MatrixDiagV3", [feed(normal(2, 3, 4)), feed(np.int32([-1, 1])), feed(np.int32(r)),
+                              feed(np.int32(c)), feed(np.float32(9))], f"computed {r} {c}",
+             attrs={"align": "LEFT_RIGHT"})
+        for r, c in ((-1, -1), (5, -1), (-1, 5), (4, 5))
+    ),
+    Case("MatrixDiagV3", [feed(normal(2, 3), (None, None)), feed(np.int32([2])), np.int32(-1),
+                          np.int32(-1), np.float32(1)], "computed, one"),
+    Case("MatrixDiagV2", [feed(ints(3, 4), (3, None)), np.int32([-2, 0]), np.int32(-1),
+                          feed(np.int32(6)), feed(np.int32(7))], "open"),
+    *(
+        Case("MatrixDiagPartV3", [feed(normal(2, 4, 5), (2, None, None)),
+                                  feed(np.int32([-2, 3])), feed(np.float32(9))],
+             f"computed {align}", attrs={"align": align})
+        for align in ALIGN
+    ),
+    Case("MatrixDiagPartV2", [feed(normal(4, 5), (None, 5)), feed(np.int32(-2)), np.float32(9)],
+         "computed, one"),
+    Case("MatrixDiagPart", [feed(normal(2, 4, 3), (None, None, None))], "open"),
+    Case("MatrixSetDiagV2", [feed(normal(2, 4, 5), (None, None, None)),
+                             feed(normal(2, 3), (None, None)), feed(np.int32(2))],
+         "computed, one"),
     Case("Diag", [feed(normal(2, 3))]),
     Case("DiagPart", [feed(normal(2, 3, 2, 3))]),
     Case("Cholesky", [feed(POSITIVE)], **SOLVED),

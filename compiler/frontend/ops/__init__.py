@@ -14,6 +14,7 @@ from dlcc.compiler.frontend.ops.ctc import CTC
 from dlcc.compiler.frontend.ops.decompose import DECOMPOSE
 from dlcc.compiler.frontend.ops.detect import DETECT
 from dlcc.compiler.frontend.ops.distort import DISTORT
+from dlcc.compiler.frontend.ops.draw import DRAW
 from dlcc.compiler.frontend.ops.dynamic import DYNAMIC
 from dlcc.compiler.frontend.ops.erf import ERF
 from dlcc.compiler.frontend.ops.extremes import EXTREMES
@@ -32,6 +33,7 @@ from dlcc.compiler.frontend.ops.pad import PAD
 from dlcc.compiler.frontend.ops.pool import POOL
 from dlcc.compiler.frontend.ops.quantize import QUANTIZE
 from dlcc.compiler.frontend.ops.ragged import RAGGED
+from dlcc.compiler.frontend.ops.ragged_variant import RAGGED_VARIANT
 from dlcc.compiler.frontend.ops.random import RANDOM
 from dlcc.compiler.frontend.ops.random_laws import RANDOM_LAWS
 from dlcc.compiler.frontend.ops.recurrent import RECURRENT
@@ -46,9 +48,12 @@ from dlcc.compiler.frontend.ops.solve import SOLVE
 from dlcc.compiler.frontend.ops.source import SOURCE
 from dlcc.compiler.frontend.ops.space import SPACE
 from dlcc.compiler.frontend.ops.sparse import SPARSE
+from dlcc.compiler.frontend.ops.sparse_math import SPARSE_MATH
+from dlcc.compiler.frontend.ops.sparse_order import SPARSE_ORDER
 from dlcc.compiler.frontend.ops.special import SPECIAL
 from dlcc.compiler.frontend.ops.tensor_array import TENSOR_ARRAY
 from dlcc.compiler.frontend.ops.tensor_list import TENSOR_LIST
+from dlcc.compiler.frontend.ops.warp import WARP
 from dlcc.compiler.frontend.ops.windows import WINDOWS
 
 TF_OPS = (
@@ -74,6 +79,8 @@ TF_OPS = (
     | IMAGE
     | SEARCH
     | WINDOWS
+    | WARP
+    | DRAW
     | RESIZE
     | DETECT
     | COMPLEX
@@ -83,6 +90,7 @@ TF_OPS = (
     | DECOMPOSE
     | SETS
     | RAGGED
+    | RAGGED_VARIANT
     | DISTORT
     | CTC
     | COMBINED_NMS
@@ -95,6 +103,8 @@ TF_OPS = (
     | SOLVE
     | MATRIX
     | SPARSE
+    | SPARSE_MATH
+    | SPARSE_ORDER
     | SEGMENT
     | DYNAMIC
     | CONTROL

@@ -7,9 +7,10 @@ from typing import Any
 
 from tvm import relax, te, tirx
 
-from dlcc.compiler.errors import BadNode
+from dlcc.compiler.errors import BadAttr, BadNode
 from dlcc.compiler.frontend.emitter import Dim, Emitter
 from dlcc.compiler.frontend.graph import Node
+from dlcc.compiler.frontend.loops import product
 from dlcc.compiler.frontend.ops.table import OpTable
 from dlcc.compiler.frontend.padding import Window, pad_window, require, spatial_axes, window_of
 
@@ -34,7 +35,10 @@ def _static_channels(g: Emitter, node: Node, x: relax.Expr, layout: str) -> int:
 @CONV.op("Conv2D")
 def conv2d(g: Emitter, node: Node) -> relax.Expr:
     """NHWC or NCHW data, HWIO filter; fewer filter channels than data channels mean groups."""
-    x = g.arg(node, 0)
+    return _forward2d(g, node, g.arg(node, 0))
+
+
+def _forward2d(g: Emitter, node: Node, x: relax.Expr) -> relax.Expr:
     w, (kh, kw, ci, _) = weights(g, node, 1)
     layout, axes = spatial_axes(node, 4)
     channels = _static_channels(g, node, x, layout)
@@ -80,7 +84,10 @@ def depthwise_conv2d(g: Emitter, node: Node) -> relax.Expr:
 @CONV.op("Conv3D")
 def conv3d(g: Emitter, node: Node) -> relax.Expr:
     """Computed in NCDHW, the layout that the kernel exists for."""
-    x = g.arg(node, 0)
+    return _forward3d(g, node, g.arg(node, 0))
+
+
+def _forward3d(g: Emitter, node: Node, x: relax.Expr) -> relax.Expr:
     w, dims = weights(g, node, 1)
     layout, axes = spatial_axes(node, 5)
     window = window_of(node, g.shape(x), dims[:3], axes)
@@ -101,7 +108,29 @@ def conv3d(g: Emitter, node: Node) -> relax.Expr:
     return R.permute_dims(y, [0, 2, 3, 4, 1]) if layout == "NDHWC" else y
 
 
-@CONV.op("Conv2DBackpropInput")
+@CONV.op("Conv")
+def conv(g: Emitter, node: Node) -> relax.Expr:
+    """A 2D or 3D convolution, over several batch axes taken as one.
+
+    Source: tensorflow/core/ops/nn_ops.cc, REGISTER_OP("Conv").
+    """
+    x, kept = g.arg(node, 0), int(node.attr("batch_dims", 1))
+    dims = g.shape(x)
+    rank = len(dims) - kept + 1
+    require(node, kept >= 1 and rank in (4, 5), f"batch_dims {kept} of {len(dims)} axes")
+    formats = {"CHANNELS_LAST": ("NHWC", "NDHWC"), "CHANNELS_FIRST": ("NCHW", "NCDHW")}
+    layout = node.attr("data_format") or "CHANNELS_LAST"
+    if layout not in formats:
+        raise BadAttr(node, "data_format", found=layout, expected=tuple(formats))
+    attrs = {**node.attrs, "data_format": formats[layout][rank - 4]}
+    inner = Node(node.name, node.op, node.inputs, attrs)
+    if kept > 1:
+        x = g.emit(g.reshape(x, [product(dims[:kept]), *dims[kept:]]))
+    y = (_forward2d if rank == 4 else _forward3d)(g, inner, x)
+    return g.reshape(y, [*dims[:kept], *g.shape(y)[1:]]) if kept > 1 else y
+
+
+@CONV.op("Conv2DBackpropInput", "Conv2DBackpropInputV2")
 def conv2d_transpose(g: Emitter, node: Node) -> relax.Expr:
     """Deconvolution, as a convolution of the input spread by the strides.
 
@@ -119,12 +148,42 @@ def conv3d_transpose(g: Emitter, node: Node) -> relax.Expr:
     return transposed_conv(g, node, spatial_axes(node, 5))
 
 
+@CONV.op("DepthwiseConv2dNativeBackpropInput")
+def depthwise_transpose(g: Emitter, node: Node) -> relax.Expr:
+    """A filter (h, w, channels, multiplier) as groups of one channel, as in the forward one."""
+    w, (kh, kw, channels, multiplier) = weights(g, node, 1)
+    w = g.emit(g.reshape(w, [kh, kw, 1, channels * multiplier]))
+    return _backward(g, node, spatial_axes(node, 4), w, channels)
+
+
 def transposed_conv(g: Emitter, node: Node, form: tuple[str, list[int]]) -> relax.Expr:
-    layout, axes = form
+    """As many groups as the result has times the channels of the filter."""
     w, w_dims = weights(g, node, 1)
+    given = _large_dims(g, node)
+    at = form[0].index("C")
+    channels = given[at] if len(given) == len(form[0]) else w_dims[-2]
+    groups = 1
+    if isinstance(channels, int):
+        require(node, channels % w_dims[-2] == 0, f"{channels} channels of {w_dims[-2]}")
+        groups = channels // w_dims[-2]
+    return _backward(g, node, form, w, groups)
+
+
+def _large_dims(g: Emitter, node: Node) -> list[Dim]:
+    """The dimensions of the result, or those of its spatial axes alone."""
+    if node.op == "Conv2DBackpropInputV2":  # a tensor of the shape of the result
+        return g.shape(g.arg(node, 0))
+    return g.dims(node, 0)
+
+
+def _backward(
+    g: Emitter, node: Node, form: tuple[str, list[int]], w: relax.Expr, groups: int
+) -> relax.Expr:
+    layout, axes = form
+    w_dims = g.static_shape(node, w)
     dy = g.arg(node, 2)
     small = g.shape(dy)
-    given = g.dims(node, 0)
+    given = _large_dims(g, node)
     inner = given if len(given) == len(axes) else [given[a] for a in axes]
     dims: list[Dim] = [small[0]] * len(layout)
     for axis, extent in zip(axes, inner, strict=True):
@@ -133,9 +192,9 @@ def transposed_conv(g: Emitter, node: Node, form: tuple[str, list[int]]) -> rela
     pads = _backward_pads(window, small, dims, axes)
     x = _spread(g, dy, dict(zip(axes, window.strides, strict=True)), pads)
     ones = Window(window.kernel, (1,) * len(axes), window.dilations, ((0, 0),) * len(axes))
-    groups = _static_channels(g, node, dy, layout) // w_dims[-1]
-    require(node, groups == 1, "a transposed convolution in groups", hint="split the channels")
-    return _plain_conv(g, x, _flipped(g, w, len(axes)), ones, layout, groups)
+    found = _static_channels(g, node, dy, layout)
+    require(node, found == w_dims[-1] and found % groups == 0, f"{found} channels, {groups} groups")
+    return _plain_conv(g, x, _flipped(g, w, len(axes), groups), ones, layout, groups)
 
 
 def _backward_pads(
@@ -183,11 +242,16 @@ def _spread(
     return g.te(compute, x, *symbols, name="spread")
 
 
-def _flipped(g: Emitter, w: relax.Expr, spatial: int) -> relax.Expr:
-    """The filter turned around in space, its channel axes exchanged."""
+def _flipped(g: Emitter, w: relax.Expr, spatial: int, groups: int) -> relax.Expr:
+    """The filter turned around in space, its channel axes exchanged within each group."""
     for axis in range(spatial):
         w = R.flip(w, axis)
-    return g.emit(R.permute_dims(w, [*range(spatial), spatial + 1, spatial]))
+    *extents, inner, outer = g.shape(g.normal(w))
+    if groups == 1:
+        return g.emit(R.permute_dims(w, [*range(spatial), spatial + 1, spatial]))
+    w = g.emit(g.reshape(w, [*extents, inner, groups, outer // groups]))
+    w = g.emit(R.permute_dims(w, [*range(spatial), spatial + 2, spatial + 1, spatial]))
+    return g.emit(g.reshape(w, [*extents, outer // groups, groups * inner]))
 
 
 def _plain_conv(

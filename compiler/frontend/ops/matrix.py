@@ -10,7 +10,7 @@ import numpy as np
 from tvm import relax, te, tirx
 
 from dlcc.compiler.errors import BadAttr, BadNode
-from dlcc.compiler.frontend.emitter import Dim, Emitter
+from dlcc.compiler.frontend.emitter import Dim, Emitter, larger_dim, smaller_dim
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.loops import product
 from dlcc.compiler.frontend.ops.table import OpTable
@@ -46,16 +46,33 @@ class Band:
     """Diagonals `low` to `high` of a matrix of `rows` x `columns`, stored in rows of `length`.
 
     The highest diagonal comes first. align: on which side super- and subdiagonals shorter than
-    the longest one lie.
+    the longest one lie.   single: one diagonal, stored without an axis for their number.
     Source: tensorflow/core/kernels/linalg/matrix_diag_op.cc, ComputeContentOffset.
     """
 
-    low: int
-    high: int
+    low: Dim
+    high: Dim
     rows: Dim
     columns: Dim
     length: Dim
     align: str
+    single: bool
+
+    @property
+    def numbers(self) -> tuple[Dim, ...]:
+        return self.low, self.high, self.rows, self.columns, self.length
+
+    def symbols(self) -> list[Any]:
+        """The numbers that are not known before the model runs: what a kernel has to be given."""
+        return [d for d in self.numbers if not isinstance(d, int)]
+
+    def within(self, given: Sequence[Any]) -> Band:
+        """The band in a kernel's own variables, which stand for `symbols`."""
+        rest = iter(given)
+        low, high, rows, columns, length = (
+            d if isinstance(d, int) else next(rest) for d in self.numbers
+        )
+        return Band(low, high, rows, columns, length, self.align, self.single)
 
     def extent(self, d: Any) -> Any:
         """Elements of diagonal `d`."""
@@ -70,10 +87,6 @@ class Band:
         )
         return tirx.Select(left, tirx.const(0, "int64"), self.length - self.extent(d))
 
-    @property
-    def single(self) -> bool:
-        return self.low == self.high
-
     def stored(self, t: te.Tensor, i: Any) -> tuple[Any, Any]:
         """Whether the element at index i lies in the band, and what is stored for it."""
         row, column = tirx.Cast("int64", i[-2]), tirx.Cast("int64", i[-1])
@@ -83,12 +96,17 @@ class Band:
         return tirx.all(d >= self.low, d <= self.high), t(*where)
 
 
-def _diagonals(g: Emitter, node: Node, index: int) -> tuple[int, int]:
-    """Input `index`: one number, or the lowest and the highest; the V1 ops have the main one."""
+def _diagonals(g: Emitter, node: Node, index: int) -> tuple[Dim, Dim, bool]:
+    """Input `index`: the lowest diagonal, the highest, and whether that is one without an axis.
+
+    The V1 ops have the main one. Two numbers computed at run time are taken for a band, whose
+    axis TensorFlow leaves out where they turn out equal: the rank must be known here.
+    """
     if len(node.inputs) <= index:
-        return 0, 0
-    k = g.static(node, index, "which diagonals").reshape(-1)
-    return int(k[0]), int(k[-1])
+        return 0, 0, True
+    low, *rest = g.dims(node, index)
+    high = rest[-1] if rest else low
+    return low, high, not rest or (isinstance(low, int) and low == high)
 
 
 def _align(node: Node) -> str:
@@ -98,19 +116,18 @@ def _align(node: Node) -> str:
     return align
 
 
-def _longest(rows: Any, columns: Any, low: int, high: int) -> Any:
+def _longest(rows: Dim, columns: Dim, low: Dim, high: Dim) -> Dim:
     """Source: tensorflow/core/ops/array_ops.cc, MatrixDiagPartV2's shape function."""
-    a, b = rows + min(high, 0), columns - max(low, 0)
-    return min(a, b) if isinstance(a, int) and isinstance(b, int) else tirx.min(a, b)
+    return smaller_dim(rows + smaller_dim(high, 0), columns - larger_dim(low, 0))
 
 
-def _require_inside(node: Node, low: int, high: int, rows: Dim, columns: Dim) -> None:
+def _require_inside(node: Node, low: Dim, high: Dim, rows: Dim, columns: Dim) -> None:
     """Raises BadNode for diagonals that the matrix does not have: they would be read all the same.
 
     Source: tensorflow/core/kernels/linalg/matrix_diag_op.cc, MatrixDiagPartOp::Compute.
     """
-    known_ = isinstance(rows, int) and isinstance(columns, int)
-    if low > high or (known_ and not (-rows < low <= high < columns)):
+    chain = [(low, high), (-rows + 1, low), (high, columns - 1)]
+    if any(isinstance(a, int) and isinstance(b, int) and a > b for a, b in chain):
         raise BadNode(node, f"diagonals {low} to {high} do not lie in a {rows} x {columns} matrix")
 
 
@@ -126,89 +143,104 @@ def _require_shape(node: Node, found: Sequence[Dim], expected: Sequence[Dim]) ->
 def matrix_diag(g: Emitter, node: Node) -> relax.Expr:
     """Matrices with the given diagonals, padding elsewhere."""
     x = g.arg(node, 0)
-    low, high = _diagonals(g, node, 1)
-    length = g.shape(x)[-1]
+    low, high, single = _diagonals(g, node, 1)
+    *lead, length = g.shape(x)
+    if not single:
+        _require_shape(node, lead[-1:], [high - low + 1])
     rows, columns = _matrix_size(g, node, length, low, high)
-    band = Band(low, high, rows, columns, length, _align(node))
-    lead = g.shape(x)[: -1 if band.single else -2]
-    dtype = g.dtype(x)
-    padding = g.arg(node, 4) if len(node.inputs) > 4 else g.const(0, dtype)
+    band = Band(low, high, rows, columns, length, _align(node), single)
+    padding = g.arg(node, 4) if len(node.inputs) > 4 else g.const(0, g.dtype(x))
+    batch = len(lead) - (not single)
 
-    def compute(t: te.Tensor, p: te.Tensor) -> te.Tensor:
+    def compute(t: te.Tensor, p: te.Tensor, *given: Any) -> te.Tensor:
+        own = band.within(given)
+
         def element(*i: Any) -> Any:
-            inside, value = band.stored(t, i)
+            inside, value = own.stored(t, i)
             return tirx.if_then_else(inside, value, p())
 
-        return te.compute([*t.shape[: len(lead)], rows, columns], element, name="matrix_diag")
+        shape = [*t.shape[:batch], own.rows, own.columns]
+        return te.compute(shape, element, name="matrix_diag")
 
-    return g.te(compute, x, padding, name="matrix_diag")
+    return g.te(compute, x, padding, *band.symbols(), name="matrix_diag")
 
 
-def _matrix_size(g: Emitter, node: Node, length: Dim, low: int, high: int) -> tuple[Dim, Dim]:
+def _matrix_size(g: Emitter, node: Node, length: Dim, low: Dim, high: Dim) -> tuple[Dim, Dim]:
     """Rows and columns, -1 being as few as hold the diagonals.
 
     Source: tensorflow/core/kernels/linalg/matrix_diag_op.cc, MatrixDiagOp::Compute.
     """
-    rows, columns = (
-        int(g.static(node, i, what).item()) if len(node.inputs) > i else -1
-        for i, what in ((2, "the rows"), (3, "the columns"))
-    )
-    least_rows, least_columns = length - min(high, 0), length + max(low, 0)
-    if rows == -1 and columns == -1:
-        side = max(least_rows, least_columns) if isinstance(length, int) else least_rows
-        return side, side
-    return (least_rows if rows == -1 else rows), (least_columns if columns == -1 else columns)
+    rows, columns = (g.dims(node, i)[0] if len(node.inputs) > i else -1 for i in (2, 3))
+    least_rows, least_columns = length - smaller_dim(high, 0), length + larger_dim(low, 0)
+    side = larger_dim(least_rows, least_columns)
+
+    def size(asked: Dim, other: Dim, least: Dim) -> Dim:
+        return _where(asked == -1, _where(other == -1, side, least), asked)
+
+    return size(rows, columns, least_rows), size(columns, rows, least_columns)
+
+
+def _where(condition: Any, yes: Dim, no: Dim) -> Dim:
+    """One of two dimensions by a condition that may be known now."""
+    if isinstance(condition, bool):
+        return yes if condition else no
+    return tirx.Select(condition, *(_long(d) for d in (yes, no)))
+
+
+def _long(dim: Dim) -> Any:
+    return tirx.IntImm("int64", dim) if isinstance(dim, int) else dim
 
 
 @MATRIX.op("MatrixDiagPart", "MatrixDiagPartV2", "MatrixDiagPartV3", "BatchMatrixDiagPart")
 def matrix_diag_part(g: Emitter, node: Node) -> relax.Expr:
     """The diagonals of matrices, one a row, padded to the longest."""
     x = g.arg(node, 0)
-    low, high = _diagonals(g, node, 1)
-    *lead, rows, columns = g.static_shape(node, x)
+    low, high, single = _diagonals(g, node, 1)
+    *lead, rows, columns = g.shape(x)
     _require_inside(node, low, high, rows, columns)
-    length = _longest(rows, columns, low, high)
-    band = Band(low, high, rows, columns, length, _align(node))
+    band = Band(low, high, rows, columns, _longest(rows, columns, low, high), _align(node), single)
     padding = g.arg(node, 2) if len(node.inputs) > 2 else g.const(0, g.dtype(x))
-    shape = [*lead, length] if band.single else [*lead, high - low + 1, length]
+    batch = len(lead)
 
-    def compute(t: te.Tensor, p: te.Tensor) -> te.Tensor:
+    def compute(t: te.Tensor, p: te.Tensor, *given: Any) -> te.Tensor:
+        own = band.within(given)
+
         def element(*i: Any) -> Any:
-            d = tirx.const(high, "int64")
-            if not band.single:
-                d = d - tirx.Cast("int64", i[-2])
-            at = tirx.Cast("int64", i[-1]) - band.offset(d)
-            inside = tirx.all(at >= 0, at < band.extent(d))
-            where = (*i[: len(lead)], at + tirx.max(-d, 0), at + tirx.max(d, 0))
+            d = _long(own.high) if single else own.high - tirx.Cast("int64", i[-2])
+            at = tirx.Cast("int64", i[-1]) - own.offset(d)
+            inside = tirx.all(at >= 0, at < own.extent(d))
+            where = (*i[:batch], at + tirx.max(-d, 0), at + tirx.max(d, 0))
             return tirx.if_then_else(inside, t(*where), p())
 
-        return te.compute(shape, element, name="diag_part")
+        bands = [] if single else [own.high - own.low + 1]
+        return te.compute([*t.shape[:batch], *bands, own.length], element, name="diag_part")
 
-    return g.te(compute, x, padding, name="diag_part")
+    return g.te(compute, x, padding, *band.symbols(), name="diag_part")
 
 
 @MATRIX.op("MatrixSetDiag", "MatrixSetDiagV2", "MatrixSetDiagV3", "BatchMatrixSetDiag")
 def matrix_set_diag(g: Emitter, node: Node) -> relax.Expr:
     """Matrices with some diagonals replaced."""
     x, diagonal = g.arg(node, 0), g.arg(node, 1)
-    low, high = _diagonals(g, node, 2)
-    align = _align(node)
+    low, high, single = _diagonals(g, node, 2)
     *lead, rows, columns = g.shape(x)
+    single = single or g.rank(diagonal) < g.rank(x)
     _require_inside(node, low, high, rows, columns)
-    band = [] if low == high else [high - low + 1]
-    expected = [*lead, *band, _longest(rows, columns, low, high)]
-    _require_shape(node, g.shape(diagonal), expected)
+    bands = [] if single else [high - low + 1]
+    length = _longest(rows, columns, low, high)
+    _require_shape(node, g.shape(diagonal), [*lead, *bands, length])
+    band = Band(low, high, rows, columns, g.shape(diagonal)[-1], _align(node), single)
 
-    def compute(t: te.Tensor, new: te.Tensor) -> te.Tensor:
-        band = Band(low, high, t.shape[-2], t.shape[-1], new.shape[-1], align)
+    def compute(t: te.Tensor, new: te.Tensor, *given: Any) -> te.Tensor:
+        own = band.within(given)
 
         def element(*i: Any) -> Any:
-            inside, value = band.stored(new, i)
+            inside, value = own.stored(new, i)
             return tirx.if_then_else(inside, value, t(*i))
 
         return te.compute(t.shape, element, name="set_diag")
 
-    return g.te(compute, x, diagonal, name="set_diag")
+    return g.te(compute, x, diagonal, *band.symbols(), name="set_diag")
 
 
 @MATRIX.op("Diag")

@@ -30,6 +30,7 @@ from dlcc.compiler.frontend.lists import (
     size_value,
 )
 from dlcc.compiler.frontend.ops.table import OpTable
+from dlcc.compiler.frontend.variants import set_encoded
 
 TENSOR_LIST = OpTable()
 
@@ -40,6 +41,11 @@ def _scalar(g: Emitter, node: Node, index: int) -> Dim:
     return g.dims(node, index)[0]
 
 
+def _of_variants(node: Node) -> bool:
+    """Whether the elements are ragged tensors: their encoded forms differ in length."""
+    return bool(node.attr("element_dtype") == "variant")
+
+
 @TENSOR_LIST.op("EmptyTensorList")
 def empty(g: Emitter, node: Node) -> ListValue:
     return ListValue(0, shape_input(g, node, 0), node.attr("element_dtype"))
@@ -47,6 +53,8 @@ def empty(g: Emitter, node: Node) -> ListValue:
 
 @TENSOR_LIST.op("TensorListReserve")
 def reserve(g: Emitter, node: Node) -> ListValue:
+    if _of_variants(node):
+        return ListValue(_scalar(g, node, 1), None, "variant")
     return ListValue(_scalar(g, node, 1), shape_input(g, node, 0), node.attr("element_dtype"))
 
 
@@ -68,6 +76,8 @@ def get_item(g: Emitter, node: Node) -> relax.Expr:
 @TENSOR_LIST.op("TensorListSetItem")
 def set_item(g: Emitter, node: Node) -> ListValue:
     value = list_of(g, node, 0)
+    if _of_variants(node):
+        return set_encoded(g, value, g.emit(g.arg(node, 1)), g.arg(node, 2))
     grows = bool(node.attr("resize_if_index_out_of_bounds", False))
     return replace(set_row(g, node, replace(value, grows=grows), 1, g.arg(node, 2)), grows=False)
 
@@ -91,6 +101,8 @@ def element_shape(g: Emitter, node: Node) -> Known:
 
 @TENSOR_LIST.op("TensorListPushBack")
 def push_back(g: Emitter, node: Node) -> ListValue:
+    if _of_variants(node):
+        raise BadNode(node, "a list of variants that grows", hint="give it a size where it is made")
     value, item = list_of(g, node, 0), g.arg(node, 1)
     row = g.emit(g.reshape(item, [1, *g.shape(item)]))
     if equal(value.size, 0):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from tvm import relax, te, tirx
 
 from dlcc.compiler.frontend.emitter import Emitter
@@ -45,6 +46,34 @@ def extract_image_patches(g: Emitter, node: Node) -> relax.Expr:
         return te.compute(shape, element, name="patches")
 
     return g.te(compute, padded, name="patches")
+
+
+@WINDOWS.op("ExtractVolumePatches")
+def extract_volume_patches(g: Emitter, node: Node) -> relax.Expr:
+    """(n, d, h, w, c) -> (n, D, H, W, kd * kh * kw * c): what a window sees, plane by plane."""
+    kernel = [int(k) for k in node.attr("ksizes") or ()][1:4]
+    x = g.arg(node, 0)
+    channels = g.static_shape(node, x)[4]
+    window = window_of(node, g.shape(x), kernel, [1, 2, 3])
+    low, high = ([0, *(p[k] for p in window.pads), 0] for k in range(2))
+    padded = g.normal(pad_by(g, x, low, high, 0))
+    spans = zip(g.shape(padded)[1:4], kernel, window.strides, strict=True)
+    sizes = [(d - k) // s + 1 for d, k, s in spans]
+
+    def compute(t: te.Tensor) -> te.Tensor:
+        def element(b: Any, *i: Any) -> Any:
+            rest, c = tirx.floordiv(i[3], channels), tirx.floormod(i[3], channels)
+            cell: list[Any] = []
+            for k in reversed(kernel):
+                cell.insert(0, tirx.floormod(rest, k))
+                rest = tirx.floordiv(rest, k)
+            at = [p * s + q for p, s, q in zip(i[:3], window.strides, cell, strict=True)]
+            return t(b, *at, c)
+
+        shape = (t.shape[0], *sizes, int(np.prod(kernel)) * channels)
+        return te.compute(shape, element, name="volume_patches")
+
+    return g.te(compute, padded, name="volume_patches")
 
 
 @WINDOWS.op("Dilation2D")
