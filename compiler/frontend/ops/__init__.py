@@ -34,6 +34,7 @@ from dlcc.compiler.frontend.ops.random_laws import RANDOM_LAWS
 from dlcc.compiler.frontend.ops.recurrent import RECURRENT
 from dlcc.compiler.frontend.ops.reduce import REDUCE
 from dlcc.compiler.frontend.ops.resize import RESIZE
+from dlcc.compiler.frontend.ops.scatter import SCATTER
 from dlcc.compiler.frontend.ops.search import SEARCH
 from dlcc.compiler.frontend.ops.segment import SEGMENT
 from dlcc.compiler.frontend.ops.sets import SETS
@@ -54,6 +55,7 @@ TF_OPS = (
     | ARRAY
     | SLICE
     | GATHER
+    | SCATTER
     | PAD
     | SPACE
     | MATH

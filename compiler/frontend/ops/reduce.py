@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from tvm import relax, te, tirx
 
+from dlcc.compiler.frontend.axes import Lane, axis_at
 from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.ops.math import is_integer
 from dlcc.compiler.frontend.ops.reduce_open import axes_are_computed, reduce_computed
+from dlcc.compiler.frontend.ops.slice import cut
 from dlcc.compiler.frontend.ops.table import OpTable
 
 REDUCE = OpTable()
@@ -109,6 +111,8 @@ _logical("Any", R.max)
 
 @REDUCE.op("EuclideanNorm")
 def euclidean_norm(g: Emitter, node: Node) -> relax.Expr:
+    if axes_are_computed(g, node):
+        return reduce_computed(g, node)
     x = g.arg(node, 0)
     axes = reduce_axes(g, node, g.rank(x))
     return R.sqrt(R.sum(R.multiply(x, x), axes, _keeps(node))) if axes else R.abs(x)
@@ -118,18 +122,20 @@ def euclidean_norm(g: Emitter, node: Node) -> relax.Expr:
 def arg_extreme(g: Emitter, node: Node) -> relax.Expr:
     """The first position of the extreme."""
     x = g.arg(node, 0)
-    axis = int(g.static(node, 1, "the axis").item()) % max(g.rank(x), 1)
     call = R.argmax if node.op == "ArgMax" else R.argmin
     if g.dtype(x) == "bool":
         x = R.astype(x, "int8")
-    return R.astype(call(x, axis, False), node.attr("output_type", "int64"))
+    lane = Lane.of(g, g.normal(x), axis_at(g, node, 1, g.rank(x)))
+    position = R.astype(call(lane.x, lane.axis, False), node.attr("output_type", "int64"))
+    return lane.back(g, position, [])
 
 
 @REDUCE.op("Cumsum", "Cumprod")
 def cumulative(g: Emitter, node: Node) -> relax.Expr:
     """Running sum or product along an axis, in one pass, with `exclusive` and `reverse`."""
     x = g.arg(node, 0)
-    axis = int(g.static(node, 1, "the axis").item()) % g.rank(x)
+    lane = Lane.of(g, x, axis_at(g, node, 1, g.rank(x)))
+    x, axis = lane.x, lane.axis
     reverse, exclusive = bool(node.attr("reverse")), bool(node.attr("exclusive"))
     if reverse:
         x = g.emit(R.flip(x, axis))
@@ -137,7 +143,7 @@ def cumulative(g: Emitter, node: Node) -> relax.Expr:
     total = g.emit(call(x, axis, g.dtype(x)))
     if exclusive:
         total = g.emit(_shifted(g, total, axis, neutral))
-    return R.flip(total, axis) if reverse else total
+    return lane.back(g, R.flip(total, axis) if reverse else total, [lane.extent])
 
 
 def _shifted(g: Emitter, x: relax.Expr, axis: int, neutral: int) -> relax.Expr:
@@ -155,10 +161,15 @@ def _shifted(g: Emitter, x: relax.Expr, axis: int, neutral: int) -> relax.Expr:
     return g.te(compute, x, name="exclusive")
 
 
-@REDUCE.op("TopKV2")
+@REDUCE.op("TopKV2", "TopK")
 def top_k(g: Emitter, node: Node) -> Sequence[relax.Expr]:
     """The k largest along the last axis, the lower index first among equals."""
-    k = int(g.static(node, 1, "k").item())
-    dtype = node.attr("index_type", "int32")
-    pair = g.emit(R.topk(g.arg(node, 0), k, -1, "both", True, dtype))
-    return [g.emit(relax.TupleGetItem(pair, i)) for i in range(2)]
+    x, dtype = g.arg(node, 0), node.attr("index_type", "int32")
+    k = int(node.attr("k", 0)) if node.op == "TopK" else g.dims(node, 1)[0]
+    taken = k if isinstance(k, int) and k > 0 else -1  # all of them, to be cut
+    pair = g.emit(R.topk(x, taken, -1, "both", True, dtype))
+    both = [g.emit(relax.TupleGetItem(pair, i)) for i in range(2)]
+    if taken == k:
+        return both
+    rank, sizes = g.rank(x), [*g.shape(x)[:-1], k]
+    return [g.emit(cut(g, t, [0] * rank, [1] * rank, sizes)) for t in both]
