@@ -47,6 +47,7 @@ from dlcc.compiler.frontend.ops.sparse import SPARSE
 from dlcc.compiler.frontend.ops.special import SPECIAL
 from dlcc.compiler.frontend.ops.tensor_array import TENSOR_ARRAY
 from dlcc.compiler.frontend.ops.tensor_list import TENSOR_LIST
+from dlcc.compiler.frontend.ops.update import UPDATE
 from dlcc.compiler.frontend.ops.windows import WINDOWS
 
 TF_OPS = (
@@ -56,6 +57,7 @@ TF_OPS = (
     | SLICE
     | GATHER
     | SCATTER
+    | UPDATE
     | PAD
     | SPACE
     | MATH
