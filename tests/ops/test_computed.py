@@ -101,6 +101,11 @@ CASES = [
     Case("TopK", [feed(M), np.int32(3)], via="TopKV2", patch={"k": 3}),
     Case("TopKV2", [feed(M), np.int32(0)], "none"),
     Case("Range", [np.float32(0), np.float32(1), np.float32(0.1)], "rounded steps"),
+    *(
+        Case("Conv2D", [feed(normal(2, 7, 8, 4)), feed(normal(3, 2, c, 6), (None,) * 4)],
+             f"{p} {c}", attrs={"strides": [1, s, 2, 1], "padding": p, "dilations": [1, 1, d, 1]})
+        for p, c, s, d in (("VALID", 4, 1, 1), ("SAME", 2, 2, 1), ("SAME", 4, 1, 2))
+    ),
 ]  # fmt: skip
 
 
