@@ -18,6 +18,7 @@ from dlcc.compiler.frontend.ops.dynamic import DYNAMIC
 from dlcc.compiler.frontend.ops.fourier import FOURIER
 from dlcc.compiler.frontend.ops.gather import GATHER
 from dlcc.compiler.frontend.ops.image import IMAGE
+from dlcc.compiler.frontend.ops.inplace import INPLACE
 from dlcc.compiler.frontend.ops.integrals import INTEGRALS
 from dlcc.compiler.frontend.ops.linalg import LINALG
 from dlcc.compiler.frontend.ops.logic import LOGIC
@@ -39,6 +40,7 @@ from dlcc.compiler.frontend.ops.search import SEARCH
 from dlcc.compiler.frontend.ops.segment import SEGMENT
 from dlcc.compiler.frontend.ops.sets import SETS
 from dlcc.compiler.frontend.ops.shape import SHAPE
+from dlcc.compiler.frontend.ops.shape_args import SHAPE_ARGS
 from dlcc.compiler.frontend.ops.slice import SLICE
 from dlcc.compiler.frontend.ops.solve import SOLVE
 from dlcc.compiler.frontend.ops.source import SOURCE
@@ -58,6 +60,8 @@ TF_OPS = (
     | GATHER
     | SCATTER
     | UPDATE
+    | INPLACE
+    | SHAPE_ARGS
     | PAD
     | SPACE
     | MATH

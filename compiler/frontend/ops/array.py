@@ -79,6 +79,12 @@ def pack(g: Emitter, node: Node) -> relax.Expr:
     return R.concat(lifted, axis) if len(lifted) > 1 else lifted[0]
 
 
+@ARRAY.op("ParallelConcat")
+def parallel_concat(g: Emitter, node: Node) -> relax.Expr:
+    tensors = g.args(node)
+    return R.concat(tensors, 0) if len(tensors) > 1 else tensors[0]
+
+
 def _fold_unpack(node: Node, x: np.ndarray) -> list[np.ndarray]:
     axis = node.attr("axis", 0)
     return [np.take(x, i, axis) for i in range(x.shape[axis])]

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 from tvm import relax, te, tirx
+from tvm.script.ir_builder import tirx as T
 
 from dlcc.compiler.frontend.axes import Lane, axis_at
 from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
+from dlcc.compiler.frontend.loops import loop_kernel, product
 from dlcc.compiler.frontend.ops.math import is_integer
 from dlcc.compiler.frontend.ops.reduce_open import axes_are_computed, reduce_computed
 from dlcc.compiler.frontend.ops.slice import cut
@@ -144,6 +146,35 @@ def cumulative(g: Emitter, node: Node) -> relax.Expr:
     if exclusive:
         total = g.emit(_shifted(g, total, axis, neutral))
     return lane.back(g, R.flip(total, axis) if reverse else total, [lane.extent])
+
+
+@REDUCE.op("CumulativeLogsumexp")
+def cumulative_log_sum_exp(g: Emitter, node: Node) -> relax.Expr:
+    """log of the running sum of exp."""
+    x = g.arg(node, 0)
+    lane = Lane.of(g, x, axis_at(g, node, 1, g.rank(x)))
+    reverse, exclusive = bool(node.attr("reverse")), bool(node.attr("exclusive"))
+    dims, dtype = g.shape(lane.x), g.dtype(x)
+    extent, inner = dims[lane.axis], product(dims[lane.axis + 1 :])
+
+    def body(t: Any, out: Any, last: Any) -> None:
+        with T.serial(0, product(dims[: lane.axis])) as o, T.serial(0, inner) as i:
+            last[0] = tirx.const(-np.inf, dtype)
+            with T.serial(0, extent) as k:
+                at = (o * extent + (extent - 1 - k if reverse else k)) * inner + i
+                last[1] = _log_add(last[0], t[at])
+                out[at] = last[0] if exclusive else last[1]
+                last[0] = last[1]
+
+    made = loop_kernel(g, "log_sum_exp", [lane.x], [(dims, dtype), ((2,), dtype)], body)[0]
+    return lane.back(g, made, [lane.extent])
+
+
+def _log_add(a: Any, b: Any) -> Any:
+    """log(exp a + exp b)."""
+    high, low = tirx.Select(a < b, b, a), tirx.Select(a < b, a, b)
+    nothing = high == tirx.const(-np.inf, high.ty.dtype)
+    return tirx.Select(nothing, high, high + tirx.log1p(tirx.exp(low - high)))
 
 
 def _shifted(g: Emitter, x: relax.Expr, axis: int, neutral: int) -> relax.Expr:

@@ -79,12 +79,24 @@ def _fold_strided_slice(
 @SLICE.op("StridedSlice", fold=_fold_strided_slice, symbolic=True)
 def strided_slice(g: Emitter, node: Node) -> relax.Expr:
     x = g.arg(node, 0)
-    masks = Masks.of(node)
+    return _sliced(g, node, x, _specification(g, node, g.rank(x)))
+
+
+def _specification(g: Emitter, node: Node, rank: int) -> list[Any]:
     begin, end, strides = (g.dims(node, i) for i in (1, 2, 3))
     if 0 in [s for s in strides if isinstance(s, int)]:
         raise BadNode(node, f"strides {strides} have a 0")
-    index = _dense(numpy_index(masks, begin, end, strides), g.rank(x))
-    return _sliced(g, node, x, index)
+    return _dense(numpy_index(Masks.of(node), begin, end, strides), rank)
+
+
+# start, step and size of an axis
+Extent = tuple[Dim, Dim, Dim]
+
+
+def extents_of(g: Emitter, node: Node, dims: Sequence[Dim]) -> list[Extent]:
+    """What a strided slice takes of each axis of a tensor; inputs 1 to 3 say it."""
+    entries = [e for e in _specification(g, node, len(dims)) if e is not None]
+    return [_bounds(g, node, e, d) for e, d in zip(entries, dims, strict=True)]
 
 
 def _dense(index: Sequence[Any], rank: int) -> list[Any]:
