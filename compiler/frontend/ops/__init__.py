@@ -17,6 +17,7 @@ from dlcc.compiler.frontend.ops.distort import DISTORT
 from dlcc.compiler.frontend.ops.dynamic import DYNAMIC
 from dlcc.compiler.frontend.ops.fourier import FOURIER
 from dlcc.compiler.frontend.ops.gather import GATHER
+from dlcc.compiler.frontend.ops.gradients import GRADIENTS
 from dlcc.compiler.frontend.ops.image import IMAGE
 from dlcc.compiler.frontend.ops.inplace import INPLACE
 from dlcc.compiler.frontend.ops.integrals import INTEGRALS
@@ -50,6 +51,7 @@ from dlcc.compiler.frontend.ops.special import SPECIAL
 from dlcc.compiler.frontend.ops.tensor_array import TENSOR_ARRAY
 from dlcc.compiler.frontend.ops.tensor_list import TENSOR_LIST
 from dlcc.compiler.frontend.ops.update import UPDATE
+from dlcc.compiler.frontend.ops.window_gradients import WINDOW_GRADIENTS
 from dlcc.compiler.frontend.ops.windows import WINDOWS
 
 TF_OPS = (
@@ -62,6 +64,8 @@ TF_OPS = (
     | UPDATE
     | INPLACE
     | SHAPE_ARGS
+    | GRADIENTS
+    | WINDOW_GRADIENTS
     | PAD
     | SPACE
     | MATH
