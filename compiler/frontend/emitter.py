@@ -259,11 +259,23 @@ class Emitter:
         `translate` starts a new dataflow block behind each of these points: TVM's fusion moves
         kernels within a block, also before the binding that their dimensions come from.
         """
-        count = int(np.prod(self.static_shape(node, numbers)))
+        names = self.counted(node, numbers)
+        self._measured += names
+        return names
+
+    def counted(self, node: Node, numbers: relax.Expr) -> list[Dim]:
+        """As `measured`, of integers none of which is negative."""
+        dims = self.shape(numbers)
+        if not all(isinstance(d, int) for d in dims):
+            raise BadNode(
+                node,
+                f"the rank of its result depends on values: a shape of {dims} numbers",
+                hint="give the model fixed shapes there: --input NAME=…",
+            )
+        count = int(np.prod(dims))
         flat = self.reshape(relax.op.astype(numbers, "int64"), [count])
         shape = self.emit(relax.op.tensor_to_shape(self.emit(flat)))
         names = [self.symbol() for _ in range(count)]
-        self._measured += names
         self.builder.match_cast(shape, relax.ShapeType(names))
         return list(names)
 
@@ -277,7 +289,7 @@ class Emitter:
         if isinstance(dim, int):
             return dim + extent if dim < 0 else dim
         if self.may_be_negative(dim):
-            return tirx.if_then_else(dim < 0, dim + extent, dim)
+            return tirx.Select(dim < 0, dim + extent, dim)
         return dim
 
     def may_be_negative(self, dim: Dim) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,8 @@ from dlcc.compiler.frontend.checkpoint import Checkpoint
 from dlcc.compiler.frontend.graph import Node, TensorRef
 
 VARIABLES = ("Variable", "VariableV2", "VarHandleOp", "AutoReloadVariable")
+# writes without a result: what they change is read elsewhere. Those with one: ops/update.py
+_WRITES = re.compile("Assign.*VariableOp|Resource(Scatter|Apply)|Count|Apply|SparseApply")
 _READS = ("Identity", "ReadVariableOp", "Enter", "RefEnter", "Switch", "RefSwitch")
 
 
@@ -32,7 +35,7 @@ def with_constants(
             f"the graph has {_listed(variables)} and no checkpoint to take their values from",
             hint="give the .meta file beside its .index and .data-* files, or freeze the graph",
         )
-    if writers := [n for n in kept.values() if n.op.startswith("Assign")]:
+    if writers := [n for n in kept.values() if _WRITES.match(n.op)]:
         raise ModelError(
             f"the outputs need {writers[0].name} ({writers[0].op}), which changes a variable",
             hint="export the model for inference; a compiled model has no state",
@@ -115,12 +118,7 @@ def _constant(variable: Node, checkpoint: Checkpoint, key: str) -> Node:
 
 
 def _reading(node: Node) -> Node:
-    """A read of a variable or of part of it, as the same read of a tensor."""
+    """A read of a variable as the same read of a tensor."""
     if node.op == "ReadVariableOp":
         return replace(node, op="Identity", attrs={"T": node.attr("dtype")})
-    dtypes = {"Tparams": node.attr("dtype"), "Tindices": node.attr("Tindices")}
-    if node.op == "ResourceGather" and not node.attr("batch_dims", 0):
-        return replace(node, op="Gather", attrs=dtypes)
-    if node.op == "ResourceGatherNd":
-        return replace(node, op="GatherNd", attrs=dtypes)
     return node

@@ -74,7 +74,7 @@ class Case:
     atol: float = 1e-6
     why: str = ""
     via: str = ""
-    patch: Mapping[str, bool | float] = field(default_factory=dict)
+    patch: Mapping[str, bool | int | float | bytes] = field(default_factory=dict)
     build: Build | None = None
     reference: Build | None = None
     outputs: tuple[int, ...] | None = None
@@ -108,6 +108,11 @@ class Bench:
             raise result
         for index, (found, expected) in enumerate(result):
             _check(case, index, found, expected)
+
+
+def stand_in(tf: Any, *args: Any) -> Any:
+    """A node with these inputs, whatever they are, to get the name of an op: see Case.via."""
+    return tf.raw_ops.IdentityN(input=[tf.convert_to_tensor(a) for a in args])[0]
 
 
 def _check(case: Case, index: int, found: np.ndarray, expected: np.ndarray) -> None:
@@ -184,6 +189,9 @@ def _flat(made: Any) -> list[Any]:
     return [t for m in made for t in _flat(m)] if isinstance(made, list | tuple) else [made]
 
 
+_FIELDS = {bool: "b", int: "i", float: "f", bytes: "s"}
+
+
 def _rename(proto: Any, built: Sequence[_Built]) -> None:
     """Give the nodes built `via` another op the name and attributes of the op under test."""
     cases = {b.outputs[0].split(":")[0]: b.case for b in built if b.case.via}
@@ -191,7 +199,7 @@ def _rename(proto: Any, built: Sequence[_Built]) -> None:
         if case := cases.get(node.name):
             node.op = case.op
             for name, value in case.patch.items():
-                setattr(node.attr[name], "b" if isinstance(value, bool) else "f", value)
+                setattr(node.attr[name], _FIELDS[type(value)], value)
 
 
 def _reference(

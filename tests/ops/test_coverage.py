@@ -44,12 +44,18 @@ def _placeholder(tf, *shape, dtype="float32"):
 
 # what goes wrong: (build, edit of the node "bad", error, text)
 ERRORS = {
-    "axes computed at run time": (
-        lambda tf: tf.raw_ops.EuclideanNorm(
-            input=_placeholder(tf, 2, 3), name="bad",
-            axis=tf.compat.v1.placeholder("int32", [1], name="axes")),
+    "diagonals computed at run time": (
+        lambda tf: tf.raw_ops.MatrixDiagPartV2(
+            input=_placeholder(tf, 2, 3), name="bad", padding_value=0.0,
+            k=tf.compat.v1.placeholder("int32", [1], name="k")),
         None, BadNode,
-        r"bad \(EuclideanNorm\): the axes \(input 1, 'axes:0'\) is computed at run time",
+        r"bad \(MatrixDiagPartV2\): which diagonals \(input 1, 'k:0'\) is computed at run time",
+    ),
+    "rank that depends on values": (
+        lambda tf: tf.raw_ops.Reshape(
+            tensor=_placeholder(tf, 2, 3), name="bad",
+            shape=tf.compat.v1.placeholder("int32", [None], name="shape")),
+        None, BadNode, r"bad \(Reshape\): the rank of its result depends on values",
     ),
     "padding of no kind": (
         lambda tf: tf.raw_ops.MaxPool(input=_placeholder(tf, 1, 4, 4, 1), ksize=[1, 2, 2, 1],
@@ -74,9 +80,8 @@ ERRORS = {
         ("method", b"cubic"), BadAttr, r"method is 'cubic', expected 'bilinear' or 'nearest'",
     ),
     "axis that does not divide": (
-        lambda tf: tf.raw_ops.Split(axis=0, value=tf.compat.v1.placeholder("float32", [None, 2]),
-                                    num_split=2, name="bad"),
-        None, BadNode, r"bad \(Split\): axis 0 of size",
+        lambda tf: tf.raw_ops.Split(axis=0, value=_placeholder(tf, 4, 2), num_split=2, name="bad"),
+        ("num_split", 3), BadNode, r"bad \(Split\): axis 0 of size 4 does not split into 3",
     ),
     "slices along an axis": (
         lambda tf: tf.raw_ops.UniqueV2(x=_placeholder(tf, 3, 3), axis=[0], name="bad"),
@@ -98,7 +103,8 @@ def test_error_names_node_and_reason(what):
         build(tf)
     proto = graph.as_graph_def()
     if edit:
-        next(n for n in proto.node if n.name == "bad").attr[edit[0]].s = edit[1]
+        attr = next(n for n in proto.node if n.name == "bad").attr[edit[0]]
+        setattr(attr, "i" if isinstance(edit[1], int) else "s", edit[1])
     with pytest.raises(error, match=text) as raised:
         translate(load(proto, None, ["bad"]))
     assert raised.value.exit_code == 3
@@ -108,8 +114,9 @@ def test_hints_tell_the_next_step():
     import tensorflow as tf
 
     with tf.Graph().as_default() as graph:
-        axes = tf.compat.v1.placeholder("int32", [1])
-        tf.raw_ops.EuclideanNorm(input=_placeholder(tf, 2, 3), axis=axes, name="bad")
+        k = tf.compat.v1.placeholder("int32", [1])
+        x = _placeholder(tf, 2, 3)
+        tf.raw_ops.MatrixDiagPartV2(input=x, k=k, padding_value=0.0, name="bad")
     with pytest.raises(BadNode) as raised:
         translate(load(graph.as_graph_def(), None, ["bad"]))
     assert re.search("constant is needed", raised.value.hint)

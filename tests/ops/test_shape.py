@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from op_cases import Case, feed, ints, normal
+from op_cases import Case, feed, ints, normal, stand_in
 
 X = normal(2, 3, 4, 5)
 M = normal(4, 6)
@@ -23,6 +23,23 @@ def _doubled(tf, x):
     rows = tf.raw_ops.Range(start=0, limit=n * 2, delta=1)
     zeros = tf.raw_ops.Fill(dims=tf.raw_ops.Pack(values=[n, 2]), value=1.5)
     return [rows, zeros, tf.raw_ops.Tile(input=x, multiples=tf.raw_ops.Pack(values=[1, n]))]
+
+
+def _rows_joined(how):
+    def reference(tf, x, indices, updates):
+        function = getattr(tf.raw_ops, f"TensorScatter{how}")
+        return function(tensor=x, indices=tf.expand_dims(indices, 1), updates=updates)
+
+    return reference
+
+
+def _rows_scaled(how):
+    def reference(tf, x, indices, number):
+        rows = tf.gather_nd(x, indices)
+        rows = rows * number if how == "Mul" else rows / number
+        return tf.tensor_scatter_nd_update(x, indices, rows)
+
+    return reference
 
 
 def _index(note, first, last, strides, **masks):
@@ -119,6 +136,9 @@ CASES = [
     Case("GatherV2", [feed(normal(2, 5, 3)), feed(ints(2, 4, high=5)), np.int32(1)], "batch",
          attrs={"batch_dims": 1}),
     Case("GatherV2", [feed(M), feed(np.int32(2)), np.int32(0)], "scalar"),
+    Case("ResourceGather", [feed(M), feed(np.int32([[0, 3], [2, 2]]))], via="Gather"),
+    Case("ResourceGatherNd", [feed(X), feed(np.int32([[0, 2], [1, 1]]))], via="GatherNd"),
+    Case("VariableShape", [feed(X)], via="Shape"),
     Case("GatherNd", [feed(X), feed(np.int32([[0, 2], [1, 1]]))]),
     Case("GatherNd", [feed(M), feed(np.int64([[[0, 2]], [[1, 1]]]))], "elements"),
     Case("ScatterNd", [feed(np.int32([[0], [2], [0]])), feed(normal(3, 4)), np.int32([5, 4])]),
@@ -127,6 +147,28 @@ CASES = [
         for how in ("Update", "Add", "Sub", "Max", "Min")
     ),
     Case("TensorScatterAdd", [feed(M), feed(np.int32([[1], [1]])), feed(normal(2, 6))], "rows"),
+    Case("TensorScatterUpdate", [feed(M), feed(np.int32([[1], [1]])), feed(normal(2, 6))], "twice"),
+    Case("TensorScatterAdd", [feed(M, (None, None)), feed(np.int32([[1], [3]])),
+                              feed(normal(2, 6))], "open"),
+    *(
+        Case(f"ScatterNd{how}", [M, feed(np.int32([[0, 1], [3, 2]])), feed(normal(2))],
+             via=f"TensorScatter{how}")
+        for how in ("Update", "Add", "Sub", "Max", "Min")
+    ),
+    *(
+        Case(f"Scatter{how}", [M, feed(np.int32([2, 0, 2])), feed(normal(3, 6))],
+             via="IdentityN", build=stand_in, reference=_rows_joined(how))
+        for how in ("Update", "Add", "Sub", "Min", "Max")
+    ),
+    *(
+        Case(f"Scatter{how}", [M, feed(np.int32([[2], [1]])), feed(np.float32(3))], "one number",
+             via="IdentityN", build=stand_in, reference=_rows_scaled(how))
+        for how in ("Mul", "Div")
+    ),
+    Case("Assign", [M, feed(M + 1)], via="Add", reference=lambda tf, v, x: tf.identity(x)),
+    Case("AssignAdd", [M, feed(M + 1)], via="Add"),
+    Case("AssignSub", [M, feed(M + 1)], via="Sub"),
+    Case("ScatterNdNonAliasingAdd", [feed(M), feed(np.int32([[0, 1], [0, 1]])), feed(normal(2))]),
     Case("UnravelIndex", [feed(np.int32([5, 22, 0])), np.int32([4, 6])]),
     Case("Pad", [feed(X), np.int32([[0, 0], [1, 2], [0, 3], [0, 0]])]),
     Case("Pad", [feed(ints(2, 3)), np.int32([[1, 0], [0, 2]])], "int32"),

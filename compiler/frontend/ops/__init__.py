@@ -20,8 +20,10 @@ from dlcc.compiler.frontend.ops.erf import ERF
 from dlcc.compiler.frontend.ops.extremes import EXTREMES
 from dlcc.compiler.frontend.ops.fourier import FOURIER
 from dlcc.compiler.frontend.ops.gather import GATHER
+from dlcc.compiler.frontend.ops.gradients import GRADIENTS
 from dlcc.compiler.frontend.ops.hyperbolic import HYPERBOLIC
 from dlcc.compiler.frontend.ops.image import IMAGE
+from dlcc.compiler.frontend.ops.inplace import INPLACE
 from dlcc.compiler.frontend.ops.integrals import INTEGRALS
 from dlcc.compiler.frontend.ops.linalg import LINALG
 from dlcc.compiler.frontend.ops.logic import LOGIC
@@ -39,10 +41,12 @@ from dlcc.compiler.frontend.ops.random_laws import RANDOM_LAWS
 from dlcc.compiler.frontend.ops.recurrent import RECURRENT
 from dlcc.compiler.frontend.ops.reduce import REDUCE
 from dlcc.compiler.frontend.ops.resize import RESIZE
+from dlcc.compiler.frontend.ops.scatter import SCATTER
 from dlcc.compiler.frontend.ops.search import SEARCH
 from dlcc.compiler.frontend.ops.segment import SEGMENT
 from dlcc.compiler.frontend.ops.sets import SETS
 from dlcc.compiler.frontend.ops.shape import SHAPE
+from dlcc.compiler.frontend.ops.shape_args import SHAPE_ARGS
 from dlcc.compiler.frontend.ops.slice import SLICE
 from dlcc.compiler.frontend.ops.solve import SOLVE
 from dlcc.compiler.frontend.ops.source import SOURCE
@@ -53,7 +57,9 @@ from dlcc.compiler.frontend.ops.sparse_order import SPARSE_ORDER
 from dlcc.compiler.frontend.ops.special import SPECIAL
 from dlcc.compiler.frontend.ops.tensor_array import TENSOR_ARRAY
 from dlcc.compiler.frontend.ops.tensor_list import TENSOR_LIST
+from dlcc.compiler.frontend.ops.update import UPDATE
 from dlcc.compiler.frontend.ops.warp import WARP
+from dlcc.compiler.frontend.ops.window_gradients import WINDOW_GRADIENTS
 from dlcc.compiler.frontend.ops.windows import WINDOWS
 
 TF_OPS = (
@@ -62,6 +68,12 @@ TF_OPS = (
     | ARRAY
     | SLICE
     | GATHER
+    | SCATTER
+    | UPDATE
+    | INPLACE
+    | SHAPE_ARGS
+    | GRADIENTS
+    | WINDOW_GRADIENTS
     | PAD
     | SPACE
     | MATH

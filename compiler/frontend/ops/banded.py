@@ -70,7 +70,7 @@ def banded_triangular_solve(g: Emitter, node: Node) -> relax.Expr:
     return substituted(g, turned(g, a) if adjoint else a, sides, lower != adjoint)
 
 
-@BANDED.op("MatrixSolveLs")
+@BANDED.op("MatrixSolveLs", "BatchMatrixSolveLs")
 def least_squares(g: Emitter, node: Node) -> relax.Expr:
     """x of the least |A x - b|² + λ |x|², of the least length where that leaves a choice.
 

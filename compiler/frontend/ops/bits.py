@@ -51,6 +51,40 @@ def population_count(g: Emitter, node: Node) -> relax.Expr:
     return pointwise(g, x, f, "population_count")
 
 
+@BITS.op("NextAfter")
+def next_after(g: Emitter, node: Node) -> relax.Expr:
+    """The number next to x on the way to y: the one whose bits, as an integer, are next."""
+
+    def f(x: Any, y: Any) -> Any:
+        dtype = str(x.ty.dtype)
+        word = dtype.replace("float", "int")
+        one, zero = tirx.const(1, word), tirx.const(0, dtype)
+        bits = tirx.reinterpret(word, x)
+        away = tirx.any(tirx.all(x < y, x > zero), tirx.all(x > y, x < zero))
+        least = tirx.Select(y > zero, one, tirx.const(np.iinfo(word).min + 1, word))
+        moved = tirx.Select(x == zero, least, tirx.Select(away, bits + one, bits - one))
+        close = tirx.Select(x == y, y, tirx.reinterpret(dtype, moved))
+        return tirx.Select(tirx.any(tirx.isnan(x), tirx.isnan(y)), x + y, close)
+
+    return binary_kernel(g, g.arg(node, 0), g.arg(node, 1), f, "next_after")
+
+
+@BITS.op("CompareAndBitpack")
+def compare_and_bitpack(g: Emitter, node: Node) -> relax.Expr:
+    """Whether each element exceeds a threshold, eight to a byte, the first one the highest bit."""
+    x, threshold = g.args(node)
+
+    def compute(t: te.Tensor, least: te.Tensor) -> te.Tensor:
+        def element(*i: Any) -> Any:
+            bits = [tirx.Cast("int32", t(*i[:-1], i[-1] * 8 + b) > least()) for b in range(8)]
+            byte = sum((bit << (7 - b) for b, bit in enumerate(bits[1:], 1)), bits[0] << 7)
+            return tirx.Cast("uint8", byte)
+
+        return te.compute([*t.shape[:-1], tirx.floordiv(t.shape[-1], 8)], element, name="packed")
+
+    return g.te(compute, x, threshold, name="packed")
+
+
 @BITS.op("LeftShift")
 def left_shift(g: Emitter, node: Node) -> relax.Expr:
     return binary_kernel(g, g.arg(node, 0), g.arg(node, 1), _shift(tirx.shift_left), "left_shift")

@@ -11,6 +11,7 @@ from dlcc.compiler.errors import BadAttr, BadNode
 from dlcc.compiler.frontend.emitter import Dim, Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.loops import product
+from dlcc.compiler.frontend.ops.conv_open import conv2d_open
 from dlcc.compiler.frontend.ops.table import OpTable
 from dlcc.compiler.frontend.padding import Window, pad_window, require, spatial_axes, window_of
 
@@ -39,6 +40,8 @@ def conv2d(g: Emitter, node: Node) -> relax.Expr:
 
 
 def _forward2d(g: Emitter, node: Node, x: relax.Expr) -> relax.Expr:
+    if not all(isinstance(d, int) for d in g.shape(g.arg(node, 1))):
+        return conv2d_open(g, node, x, g.arg(node, 1))
     w, (kh, kw, ci, _) = weights(g, node, 1)
     layout, axes = spatial_axes(node, 4)
     channels = _static_channels(g, node, x, layout)

@@ -167,7 +167,7 @@ def _rotate(x: Any, first: Any, second: Any, s: Any) -> None:
     x[second] = s[1] * s[3] + s[0] * x[second]
 
 
-@DECOMPOSE.op("SelfAdjointEigV2")
+@DECOMPOSE.op("SelfAdjointEigV2", "BatchSelfAdjointEigV2")
 def self_adjoint_eig(g: Emitter, node: Node) -> list[relax.Expr]:
     """Eigenvalues (…, n), rising, and eigenvectors as columns, of the lower half of x.
 
@@ -220,7 +220,15 @@ def _sort_columns(
                     swap(buffer, base + k * columns + i, base + k * columns + i + 1)
 
 
-@DECOMPOSE.op("Svd")
+@DECOMPOSE.op("SelfAdjointEig", "BatchSelfAdjointEig")
+def self_adjoint_eig_v1(g: Emitter, node: Node) -> relax.Expr:
+    """(…, n + 1, n): a row of eigenvalues above the eigenvectors."""
+    values, vectors = self_adjoint_eig(g, node)
+    *lead, n, _ = g.shape(vectors)
+    return R.concat([g.emit(g.reshape(values, [*lead, 1, n])), vectors], len(lead))
+
+
+@DECOMPOSE.op("Svd", "BatchSvd")
 def svd(g: Emitter, node: Node) -> list[relax.Expr]:
     """Singular values, falling, and the left (m, k) and right (n, k) vectors as columns.
 

@@ -52,7 +52,7 @@ def unique(g: Emitter, node: Node) -> Sequence[relax.Expr]:
     Each element is looked up among the values found so far: cheap where there are few.
     """
     x = g.arg(node, 0)
-    if node.op.endswith("V2") and (g.static(node, 1, "the axis").size and g.rank(x) != 1):
+    if g.rank(x) != 1 and node.op.endswith("V2") and g.static(node, 1, "the axis").size:
         raise BadNode(node, "unique slices along an axis are not supported, only unique values")
     (size,) = g.shape(x)
     dtype = node.attr("out_idx", "int32")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from tvm import relax, te, tirx
 
+from dlcc.compiler.frontend.axes import Lane, axis_at
 from dlcc.compiler.frontend.broadcasting import operands
 from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
@@ -131,14 +132,17 @@ def arg_extreme(g: Emitter, node: Node) -> relax.Expr:
 
     Source: Eigen's ArgMaxTupleReducer, which goes on where a number is strictly more extreme.
     """
-    x = g.arg(node, 0)
-    axis = int(g.static(node, 1, "the axis").item()) % max(g.rank(x), 1)
-    dtype = node.attr("output_type", "int64")
+    x, dtype = g.arg(node, 0), node.attr("output_type", "int64")
     if g.rank(x) == 0:
         return g.const(0, dtype)
     if g.dtype(x) == "bool":
         x = g.emit(R.astype(x, "int8"))
-    largest = node.op == "ArgMax"
+    lane = Lane.of(g, g.normal(x), axis_at(g, node, 1, g.rank(x)))
+    return lane.back(g, _places(g, lane.x, lane.axis, dtype, node.op == "ArgMax"), [])
+
+
+def _places(g: Emitter, x: relax.Expr, axis: int, dtype: str, largest: bool) -> relax.Expr:
+    """Where along an axis the extreme stands."""
 
     def joined(old: Any, new: Any) -> Any:
         better = new[1] > old[1] if largest else new[1] < old[1]
@@ -149,7 +153,7 @@ def arg_extreme(g: Emitter, node: Node) -> relax.Expr:
         weakest = tirx.min_value if largest else tirx.max_value
         return tirx.const(0, index), weakest(value)
 
-    reducer = te.comm_reducer(joined, start, name=node.op.lower())
+    reducer = te.comm_reducer(joined, start, name="places")
 
     def compute(t: te.Tensor) -> te.Tensor:
         k = te.reduce_axis((0, t.shape[axis]), name="k")

@@ -1,4 +1,4 @@
-"""Elements taken by index, and put by index."""
+"""Elements taken by index."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from tvm import relax, te, tirx
 
 from dlcc.compiler.errors import BadNode
+from dlcc.compiler.frontend.axes import Lane, axis_at
 from dlcc.compiler.frontend.emitter import Emitter, static_int
 from dlcc.compiler.frontend.extents import fits
 from dlcc.compiler.frontend.graph import Node
@@ -31,12 +32,13 @@ def _fold_gather(node: Node, x: np.ndarray, indices: np.ndarray, *axis: np.ndarr
     return result
 
 
-@GATHER.op("Gather", "GatherV2", fold=_fold_gather, symbolic=True)
+@GATHER.op("Gather", "GatherV2", "ResourceGather", fold=_fold_gather, symbolic=True)
 def gather(g: Emitter, node: Node) -> relax.Expr:
     """x[…, indices, …] along an axis; an index outside gives 0, as TensorFlow's GPU kernel does."""
     x, indices = g.arg(node, 0), g.arg(node, 1)
-    rank = g.rank(x)
-    axis = int(g.static(node, 2, "the axis").item()) % rank if len(node.inputs) > 2 else 0
+    at = axis_at(g, node, 2, g.rank(x)) if len(node.inputs) > 2 else 0
+    lane = Lane.of(g, x, at)
+    x, axis = lane.x, lane.axis
     batch = int(node.attr("batch_dims", 0))
     batch += g.rank(indices) if batch < 0 else 0
     between = g.rank(indices) - batch
@@ -52,10 +54,10 @@ def gather(g: Emitter, node: Node) -> relax.Expr:
 
         return te.compute(shape, element, name="gather")
 
-    return g.te(compute, x, indices, name="gather")
+    return lane.back(g, g.te(compute, x, indices, name="gather"), g.shape(indices))
 
 
-@GATHER.op("GatherNd")
+@GATHER.op("GatherNd", "ResourceGatherNd")
 def gather_nd(g: Emitter, node: Node) -> relax.Expr:
     """x at the index vectors along the last axis of `indices`; 0 for one that is outside."""
     x, indices = g.args(node)
@@ -76,39 +78,6 @@ def gather_nd(g: Emitter, node: Node) -> relax.Expr:
         return te.compute([*at.shape[:-1], *t.shape[depth:]], element, name="gather_nd")
 
     return g.te(compute, x, indices, name="gather_nd")
-
-
-_SCATTER = {
-    "TensorScatterUpdate": "update",
-    "TensorScatterAdd": "add",
-    "TensorScatterSub": "sub",
-    "TensorScatterMax": "max",
-    "TensorScatterMin": "min",
-}
-
-
-@GATHER.op(*_SCATTER)
-def tensor_scatter(g: Emitter, node: Node) -> relax.Expr:
-    x, indices, updates = g.args(node)
-    if g.empty(indices) or g.empty(updates):
-        return x
-    how = _SCATTER[node.op]
-    if how == "sub":
-        zero = g.const(0, g.dtype(updates))
-        updates, how = relax.op.subtract(zero, updates), "add"
-    return relax.op.scatter_nd(x, indices, updates, how)
-
-
-@GATHER.op("ScatterNd")
-def scatter_nd(g: Emitter, node: Node) -> relax.Expr:
-    """Updates summed into zeros."""
-    indices, updates = g.arg(node, 0), g.arg(node, 1)
-    dims = g.dims(node, 2)
-    dtype = g.dtype(updates)
-    zeros = relax.op.full(relax.ShapeExpr(dims), g.const(0, dtype), dtype)
-    if g.empty(indices) or g.empty(updates):
-        return zeros
-    return relax.op.scatter_nd(zeros, indices, updates, "add")
 
 
 @GATHER.op("UnravelIndex")

@@ -9,7 +9,8 @@ import numpy as np
 from tvm import relax
 
 from dlcc.compiler.frontend.broadcasting import broadcast, operands
-from dlcc.compiler.frontend.emitter import Emitter
+from dlcc.compiler.frontend.choice import truth
+from dlcc.compiler.frontend.emitter import Emitter, Value, known
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.ops.table import OpTable
 
@@ -50,6 +51,18 @@ def differ(g: Emitter, x: relax.Expr, y: relax.Expr) -> relax.Expr:
     if not g.dtype(x).startswith(("float", "bfloat")):
         return R.not_equal(x, y)
     return R.logical_or(R.not_equal(x, y), R.logical_or(R.isnan(x), R.isnan(y)))
+
+
+@LOGIC.op("LogicalXor", fold=lambda node, x, y: np.logical_xor(x, y))
+def logical_xor(g: Emitter, node: Node) -> relax.Expr:
+    return R.logical_xor(*operands(g, node))
+
+
+@LOGIC.op("ToBool")
+def to_bool(g: Emitter, node: Node) -> Value:
+    """Whether a number is not 0, or a tensor of any other rank has elements."""
+    decided = truth(g, node, g.value(node, 0))
+    return known(np.bool_(decided)) if isinstance(decided, bool) else decided
 
 
 @LOGIC.op("LogicalNot", fold=lambda node, x: np.logical_not(x))

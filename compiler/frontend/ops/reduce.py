@@ -7,12 +7,16 @@ from typing import Any
 
 import numpy as np
 from tvm import relax, te, tirx
+from tvm.script.ir_builder import tirx as T
 
 from dlcc.compiler.errors import BadNode
+from dlcc.compiler.frontend.axes import Lane, axis_at
 from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
+from dlcc.compiler.frontend.loops import loop_kernel, product
 from dlcc.compiler.frontend.ops.math import is_integer
 from dlcc.compiler.frontend.ops.reduce_open import axes_are_computed, reduce_computed
+from dlcc.compiler.frontend.ops.slice import cut
 from dlcc.compiler.frontend.ops.table import OpTable
 
 REDUCE = OpTable()
@@ -119,6 +123,8 @@ _logical("Any", R.max)
 
 @REDUCE.op("EuclideanNorm")
 def euclidean_norm(g: Emitter, node: Node) -> relax.Expr:
+    if axes_are_computed(g, node):
+        return reduce_computed(g, node)
     x = g.arg(node, 0)
     axes = reduce_axes(g, node, g.rank(x))
     if not axes:
@@ -133,7 +139,8 @@ def euclidean_norm(g: Emitter, node: Node) -> relax.Expr:
 def cumulative(g: Emitter, node: Node) -> relax.Expr:
     """Running sum or product along an axis, in one pass, with `exclusive` and `reverse`."""
     x = g.arg(node, 0)
-    axis = int(g.static(node, 1, "the axis").item()) % g.rank(x)
+    lane = Lane.of(g, x, axis_at(g, node, 1, g.rank(x)))
+    x, axis = lane.x, lane.axis
     reverse, exclusive = bool(node.attr("reverse")), bool(node.attr("exclusive"))
     if reverse:
         x = g.emit(R.flip(x, axis))
@@ -141,7 +148,36 @@ def cumulative(g: Emitter, node: Node) -> relax.Expr:
     total = g.emit(call(x, axis, g.dtype(x)))
     if exclusive:
         total = g.emit(_shifted(g, total, axis, neutral))
-    return R.flip(total, axis) if reverse else total
+    return lane.back(g, R.flip(total, axis) if reverse else total, [lane.extent])
+
+
+@REDUCE.op("CumulativeLogsumexp")
+def cumulative_log_sum_exp(g: Emitter, node: Node) -> relax.Expr:
+    """log of the running sum of exp."""
+    x = g.arg(node, 0)
+    lane = Lane.of(g, x, axis_at(g, node, 1, g.rank(x)))
+    reverse, exclusive = bool(node.attr("reverse")), bool(node.attr("exclusive"))
+    dims, dtype = g.shape(lane.x), g.dtype(x)
+    extent, inner = dims[lane.axis], product(dims[lane.axis + 1 :])
+
+    def body(t: Any, out: Any, last: Any) -> None:
+        with T.serial(0, product(dims[: lane.axis])) as o, T.serial(0, inner) as i:
+            last[0] = tirx.const(-np.inf, dtype)
+            with T.serial(0, extent) as k:
+                at = (o * extent + (extent - 1 - k if reverse else k)) * inner + i
+                last[1] = _log_add(last[0], t[at])
+                out[at] = last[0] if exclusive else last[1]
+                last[0] = last[1]
+
+    made = loop_kernel(g, "log_sum_exp", [lane.x], [(dims, dtype), ((2,), dtype)], body)[0]
+    return lane.back(g, made, [lane.extent])
+
+
+def _log_add(a: Any, b: Any) -> Any:
+    """log(exp a + exp b)."""
+    high, low = tirx.Select(a < b, b, a), tirx.Select(a < b, a, b)
+    nothing = high == tirx.const(-np.inf, high.ty.dtype)
+    return tirx.Select(nothing, high, high + tirx.log1p(tirx.exp(low - high)))
 
 
 def _shifted(g: Emitter, x: relax.Expr, axis: int, neutral: int) -> relax.Expr:
@@ -167,11 +203,16 @@ def sortable(g: Emitter, node: Node) -> relax.Expr:
     return x
 
 
-@REDUCE.op("TopKV2")
+@REDUCE.op("TopKV2", "TopK")
 def top_k(g: Emitter, node: Node) -> Sequence[relax.Expr]:
     """The k largest along the last axis, the lower index first among equals."""
-    k = int(g.static(node, 1, "k").item())
-    dtype = node.attr("index_type", "int32")
-    pair = g.emit(R.topk(sortable(g, node), k, -1, "both", True, "int64"))
+    x, dtype = sortable(g, node), node.attr("index_type", "int32")
+    k = int(node.attr("k", 0)) if node.op == "TopK" else g.dims(node, 1)[0]
+    taken = k if isinstance(k, int) and k > 0 else -1  # all of them, to be cut
+    pair = g.emit(R.topk(x, taken, -1, "both", True, "int64"))
     values, places = (g.emit(relax.TupleGetItem(pair, i)) for i in range(2))
-    return [values, g.emit(R.astype(places, dtype))]
+    both = [values, g.emit(R.astype(places, dtype))]
+    if taken == k:
+        return both
+    rank, sizes = g.rank(x), [*g.shape(x)[:-1], k]
+    return [g.emit(cut(g, t, [0] * rank, [1] * rank, sizes)) for t in both]

@@ -15,6 +15,7 @@ from dlcc.compiler.frontend.loops import loop_kernel, product, wide
 # how an element joins those before it
 _JOIN: dict[str, Callable[[Any, Any], Any]] = {
     "Sum": lambda a, b: a + b,
+    "EuclideanNorm": lambda a, b: a + b * b,
     "Mean": lambda a, b: a + b,
     "Prod": lambda a, b: a * b,
     "Max": tirx.max,
@@ -24,6 +25,7 @@ _JOIN: dict[str, Callable[[Any, Any], Any]] = {
 }
 _START: dict[str, Callable[[str], Any]] = {
     "Sum": lambda dtype: tirx.const(0, dtype),
+    "EuclideanNorm": lambda dtype: tirx.const(0, dtype),
     "Mean": lambda dtype: tirx.const(0, dtype),
     "Prod": lambda dtype: tirx.const(1, dtype),
     "Max": tirx.min_value,
@@ -62,6 +64,8 @@ def reduce_computed(g: Emitter, node: Node) -> relax.Expr:
             out[at] = _JOIN[node.op](out[at], t[i])
         if node.op == "Mean":
             _divide(out, product(shape), product(dims), dtype)
+        if node.op == "EuclideanNorm":
+            _take_root(out, product(shape), dtype)
 
     return loop_kernel(g, "reduced", [x, step], [(shape, dtype)], body)[0]
 
@@ -74,6 +78,16 @@ def _divide(out: Any, count: Any, total: Any, dtype: str) -> None:
         )
         whole = dtype.startswith(("int", "uint"))
         out[i] = tirx.truncdiv(out[i], each) if whole else out[i] / each
+
+
+def _take_root(out: Any, count: Any, dtype: str) -> None:
+    """The root of each sum; that of an integer is cut to one."""
+    with T.serial(0, count) as i:
+        out[i] = tirx.Cast(dtype, tirx.sqrt(_real(out[i], dtype)))
+
+
+def _real(value: Any, dtype: str) -> Any:
+    return value if dtype.startswith(("float", "bfloat")) else tirx.Cast("float64", value)
 
 
 def _measured_shape(

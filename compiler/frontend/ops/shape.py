@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from tvm import relax, te, tirx, topi
+from tvm.script.ir_builder import tirx as T
 
 from dlcc.compiler.errors import BadNode
+from dlcc.compiler.frontend.axes import axis_at, one_of
 from dlcc.compiler.frontend.emitter import Dim, Emitter, Known, known, same_dim
 from dlcc.compiler.frontend.extents import fits
 from dlcc.compiler.frontend.graph import Node
+from dlcc.compiler.frontend.loops import loop_kernel
+from dlcc.compiler.frontend.ops.math import is_integer
 from dlcc.compiler.frontend.ops.table import OpTable
 
 SHAPE = OpTable()
@@ -28,7 +33,7 @@ def _object_array(dims: Sequence[Dim]) -> np.ndarray:
     return array
 
 
-@SHAPE.op("Shape")
+@SHAPE.op("Shape", "VariableShape")
 def shape(g: Emitter, node: Node) -> Known:
     return known(_object_array(_shape_value(g, node, 0)), node.attr("out_type", "int32"))
 
@@ -77,7 +82,7 @@ def _reshape_by(g: Emitter, x: relax.Expr, new: Sequence[Dim]) -> relax.Expr:
     """
     size, product = _product(g.shape(x)), _product(new)
     rest = tirx.floordiv(_expr(size), tirx.max(-_expr(product), _expr(1)))
-    dims = [tirx.if_then_else(d < 0, rest, d) if g.may_be_negative(d) else d for d in new]
+    dims = [tirx.Select(d < 0, rest, d) if g.may_be_negative(d) else d for d in new]
     wide = relax.op.broadcast_to(x, relax.ShapeExpr(g.shape(x)))
 
     def compute(t: te.Tensor, *given: Any) -> te.Tensor:
@@ -151,8 +156,13 @@ def _fold_expand(node: Node, x: np.ndarray, axis: np.ndarray) -> np.ndarray:
 def expand_dims(g: Emitter, node: Node) -> relax.Expr:
     x = g.arg(node, 0)
     dims = g.shape(x)
-    at = int(g.static(node, 1, "the axis").reshape(-1)[0]) % (len(dims) + 1)
-    return g.reshape(x, [*dims[:at], 1, *dims[at:]])
+    at = axis_at(g, node, 1, len(dims) + 1)
+    if isinstance(at, int):
+        return g.reshape(x, [*dims[:at], 1, *dims[at:]])
+    shape = [one_of([(at > p, d), (at == p, 1)], dims[p - 1]) for p, d in enumerate(dims) if p]
+    first = [one_of([(at > 0, dims[0])], 1)] if dims else [1]
+    last = [one_of([(at == len(dims), 1)], dims[-1])] if dims else []
+    return g.reshape(x, [*first, *shape, *last])
 
 
 def _fold_fill(node: Node, dims: np.ndarray, value: np.ndarray) -> Any:
@@ -202,20 +212,59 @@ def _pad_front(g: Emitter, x: relax.Expr, count: int) -> relax.Expr:
 
 
 def _fold_range(node: Node, start: np.ndarray, limit: np.ndarray, delta: np.ndarray) -> Any:
-    length = (float(limit.item()) - float(start.item())) / float(delta.item())
+    """Integers one by one; other numbers as sums of the steps, rounded at each, as TensorFlow's."""
+    if not delta.item():
+        raise BadNode(node, "a step of 0 leads nowhere")
+    if is_integer(start.dtype.name):
+        length = -(-(int(limit) - int(start)) // int(delta))
+    else:
+        length = math.ceil(abs(limit / delta - start / delta))
     if not fits([length]):
         return None
-    return np.arange(start.item(), limit.item(), delta.item()).astype(start.dtype)
+    if is_integer(start.dtype.name):
+        return np.arange(start.item(), limit.item(), delta.item()).astype(start.dtype)
+    steps = np.full(length + 1, delta, start.dtype)
+    steps[0] = start
+    return np.cumsum(steps, dtype=start.dtype)[:length]
 
 
 @SHAPE.op("Range", fold=_fold_range)
 def range_(g: Emitter, node: Node) -> relax.Expr:
-    """A range whose length is symbolic: of integers, with the step known."""
+    """A range whose length is symbolic: of integers with the step known, or of any numbers."""
+    dtype = str(node.attr("Tidx", "int32"))
+    shapes = all(isinstance(g.value(node, i), Known) for i in range(3))
+    if not shapes and not (is_integer(dtype) and g.known(node, 2) is not None):
+        return range_computed(g, node, dtype)
     start, limit, delta = (g.dims(node, i) for i in range(3))
     step = delta[0]
     if not isinstance(step, int) or step == 0:
         raise BadNode(node, f"step {step} is not a known number other than 0")
     length = tirx.ceildiv(_expr(limit[0]) - _expr(start[0]), step)
-    return relax.op.arange(
-        _expr(start[0]), _expr(start[0]) + length * step, _expr(step), node.attr("Tidx", "int32")
-    )
+    return relax.op.arange(_expr(start[0]), _expr(start[0]) + length * step, _expr(step), dtype)
+
+
+def range_computed(g: Emitter, node: Node, dtype: str) -> relax.Expr:
+    """A range of numbers known at run time only; each is the one before plus the step.
+
+    Source of the length: tensorflow/core/kernels/sequence_ops.cc, RangeOp.
+    """
+    tensors = g.args(node)
+
+    def measure(start: te.Tensor, limit: te.Tensor, step: te.Tensor) -> te.Tensor:
+        if is_integer(dtype):
+            span, each = (tirx.Cast("int64", v) for v in (limit() - start(), step()))
+            count = tirx.ceildiv(tirx.abs(span), tirx.max(tirx.abs(each), _expr(1)))
+        else:
+            count = tirx.ceil(tirx.abs(limit() / step() - start() / step()))
+        return te.compute((1,), lambda _: tirx.Cast("int64", count), name="range_length")
+
+    (length,) = g.counted(node, g.te(measure, *tensors, name="range_length"))
+
+    def body(start: Any, _: Any, step: Any, out: Any, last: Any) -> None:
+        last[0] = start[0]
+        with T.serial(0, length) as i:
+            out[i] = last[0]
+            last[0] = last[0] + step[0]
+
+    outputs: list[Any] = [((length,), dtype), ((1,), dtype)]
+    return loop_kernel(g, "range", tensors, outputs, body)[0]

@@ -10,7 +10,7 @@ import numpy as np
 from tvm import relax, te, tirx
 
 from dlcc.compiler.errors import BadNode
-from dlcc.compiler.frontend.emitter import Dim, Emitter, same_dim
+from dlcc.compiler.frontend.emitter import Dim, Emitter, Known, same_dim
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.ops.table import OpTable
 
@@ -79,12 +79,24 @@ def _fold_strided_slice(
 @SLICE.op("StridedSlice", fold=_fold_strided_slice, symbolic=True)
 def strided_slice(g: Emitter, node: Node) -> relax.Expr:
     x = g.arg(node, 0)
-    masks = Masks.of(node)
+    return _sliced(g, node, x, _specification(g, node, g.rank(x)))
+
+
+def _specification(g: Emitter, node: Node, rank: int) -> list[Any]:
     begin, end, strides = (g.dims(node, i) for i in (1, 2, 3))
-    if any(not isinstance(s, int) or s == 0 for s in strides):
-        raise BadNode(node, f"strides {strides} are not known numbers other than 0")
-    index = _dense(numpy_index(masks, begin, end, strides), g.rank(x))
-    return _sliced(g, node, x, index)
+    if 0 in [s for s in strides if isinstance(s, int)]:
+        raise BadNode(node, f"strides {strides} have a 0")
+    return _dense(numpy_index(Masks.of(node), begin, end, strides), rank)
+
+
+# start, step and size of an axis
+Extent = tuple[Dim, Dim, Dim]
+
+
+def extents_of(g: Emitter, node: Node, dims: Sequence[Dim]) -> list[Extent]:
+    """What a strided slice takes of each axis of a tensor; inputs 1 to 3 say it."""
+    entries = [e for e in _specification(g, node, len(dims)) if e is not None]
+    return [_bounds(g, node, e, d) for e, d in zip(entries, dims, strict=True)]
 
 
 def _dense(index: Sequence[Any], rank: int) -> list[Any]:
@@ -100,7 +112,7 @@ def _dense(index: Sequence[Any], rank: int) -> list[Any]:
 def _sliced(g: Emitter, node: Node, x: relax.Expr, index: Sequence[Any]) -> relax.Expr:
     dims = g.shape(x)
     starts: list[Dim] = []
-    steps: list[int] = []
+    steps: list[Dim] = []
     sizes: list[Dim] = []
     result: list[Dim] = []
     for entry in index:
@@ -114,7 +126,7 @@ def _sliced(g: Emitter, node: Node, x: relax.Expr, index: Sequence[Any]) -> rela
         sizes.append(size)
         if isinstance(entry, slice):
             result.append(size)
-    whole = all(s == 1 and _zero(b) for s, b in zip(steps, starts, strict=True))
+    whole = all(same_dim(s, 1) and _zero(b) for s, b in zip(steps, starts, strict=True))
     if not (whole and all(same_dim(a, b) for a, b in zip(sizes, dims, strict=True))):
         x = cut(g, x, starts, steps, sizes)
     return g.reshape(x, result) if len(result) != len(sizes) or _shrinks(index) else x
@@ -128,14 +140,16 @@ def _zero(value: Dim) -> bool:
     return isinstance(value, int) and value == 0
 
 
-def _bounds(g: Emitter, node: Node, entry: Any, extent: Dim) -> tuple[Dim, int, Dim]:
+def _bounds(g: Emitter, node: Node, entry: Any, extent: Dim) -> tuple[Dim, Dim, Dim]:
     """Start, step and size of one axis."""
     if not isinstance(entry, slice):
         start = g.wrapped(entry, extent)
         if isinstance(start, int) and isinstance(extent, int) and not 0 <= start < extent:
             raise BadNode(node, f"index {entry} is outside an axis of size {extent}")
         return start, 1, 1
-    step = int(entry.step)
+    if not isinstance(entry.step, int):
+        return _stepped_bounds(g, entry, extent)
+    step = entry.step
     values = (entry.start, entry.stop)
     if isinstance(extent, int) and all(v is None or isinstance(v, int) for v in values):
         cut = range(extent)[entry]
@@ -170,28 +184,47 @@ def _symbolic_bounds(g: Emitter, entry: slice, extent: Dim, step: int) -> tuple[
     return start, step, size if certain else tirx.max(size, _expr(0))
 
 
+def _stepped_bounds(g: Emitter, entry: slice, extent: Dim) -> tuple[Dim, Dim, Dim]:
+    """As _symbolic_bounds, of an axis whose step, and so its direction, is symbolic."""
+    step, up, end = entry.step, entry.step > 0, _expr(extent)
+    zero, minus_one = _expr(0), _expr(-1)
+    low, high = tirx.Select(up, zero, minus_one), tirx.Select(up, end, end - 1)
+
+    def canonical(value: Any, upwards: Any, downwards: Any) -> Any:
+        if value is None:
+            return tirx.Select(up, upwards, downwards)
+        return tirx.max(tirx.min(_expr(g.wrapped(value, extent)), high), low)
+
+    start = canonical(entry.start, zero, end - 1)
+    stop = canonical(entry.stop, end, minus_one)
+    span = tirx.Select(up, stop - start, start - stop)
+    stride = tirx.max(tirx.Select(up, step, 0 - step), _expr(1))
+    return start, step, tirx.max(tirx.ceildiv(span, stride), zero)
+
+
 def _expr(value: Any) -> Any:
     return tirx.IntImm("int64", value) if isinstance(value, int) else value
 
 
 def cut(
-    g: Emitter, x: relax.Expr, starts: Sequence[Dim], steps: Sequence[int], sizes: Sequence[Dim]
+    g: Emitter, x: relax.Expr, starts: Sequence[Dim], steps: Sequence[Dim], sizes: Sequence[Dim]
 ) -> relax.Expr:
     """Elements start + i * step of each axis."""
-    if all(isinstance(v, int) for v in (*starts, *sizes)) and all(s > 0 for s in steps):
+    if all(isinstance(v, int) for v in (*starts, *sizes, *steps)) and min(steps, default=1) > 0:
         ends = [int(b) + (int(n) - 1) * s + 1 if n else int(b)
                 for b, s, n in zip(starts, steps, sizes, strict=True)]  # fmt: skip
         axes = list(range(len(starts)))
         return relax.op.strided_slice(x, axes, list(starts), ends, list(steps))
-    extra = [v for v in (*starts, *sizes) if not isinstance(v, int)]
+    extra = [v for v in (*starts, *steps, *sizes) if not isinstance(v, int)]
 
     def compute(t: te.Tensor, *values: Any) -> te.Tensor:
         rest = iter(values)
         begin = [v if isinstance(v, int) else next(rest) for v in starts]
+        stride = [v if isinstance(v, int) else next(rest) for v in steps]
         shape = [v if isinstance(v, int) else next(rest) for v in sizes]
 
         def element(*i: Any) -> Any:
-            return t[tuple(b + k * s for b, k, s in zip(begin, i, steps, strict=True))]
+            return t[tuple(b + k * s for b, k, s in zip(begin, i, stride, strict=True))]
 
         return te.compute(shape, element, name="slice")
 
@@ -212,7 +245,8 @@ def slice_(g: Emitter, node: Node) -> relax.Expr:
     sizes = g.dims(node, 2)
     dims = g.shape(x)
     begin = g.value(node, 1)
-    if not hasattr(begin, "array"):
+    rest = any(g.may_be_negative(n) or same_dim(n, -1) for n in sizes)
+    if not isinstance(begin, Known) and not rest:
         return _slice_at(g, node, x, sizes)
     starts = g.dims(node, 1)
     full = [_left(g, d, b, n) for d, b, n in zip(dims, starts, sizes, strict=True)]
@@ -227,13 +261,13 @@ def _left(g: Emitter, extent: Dim, begin: Dim, size: Dim) -> Dim:
     """A size, or what is left of the axis where it is -1."""
     if isinstance(size, int):
         return extent - begin if size == -1 else size
-    return tirx.if_then_else(size < 0, extent - begin, size) if g.may_be_negative(size) else size
+    if not g.may_be_negative(size):
+        return size
+    return tirx.Select(size < 0, _expr(extent - begin), size)
 
 
 def _slice_at(g: Emitter, node: Node, x: relax.Expr, sizes: Sequence[Dim]) -> relax.Expr:
     """A slice of known size whose begin is computed at run time."""
-    if any(isinstance(n, int) and n < 0 for n in sizes):
-        raise BadNode(node, "size -1 with a begin computed at run time")
     begin = g.arg(node, 1)
 
     def compute(t: te.Tensor, b: te.Tensor) -> te.Tensor:

@@ -17,7 +17,7 @@ SOLVE = OpTable()
 R = relax.op
 
 
-@SOLVE.op("Cholesky")
+@SOLVE.op("Cholesky", "BatchCholesky")
 def cholesky(g: Emitter, node: Node) -> relax.Expr:
     """L with L Lᵀ = x, of the lower half of x; NaN where x is not positive definite.
 
@@ -46,7 +46,7 @@ def cholesky(g: Emitter, node: Node) -> relax.Expr:
     return loop_kernel(g, "cholesky", [x], [(dims, dtype)], body)[0]
 
 
-@SOLVE.op("MatrixTriangularSolve")
+@SOLVE.op("MatrixTriangularSolve", "BatchMatrixTriangularSolve")
 def triangular_solve(g: Emitter, node: Node) -> relax.Expr:
     """x with A x = b (or Aᵀ x = b), A triangular: by substitution."""
     a, b = g.args(node)
@@ -148,20 +148,20 @@ def _identity(g: Emitter, x: relax.Expr) -> relax.Expr:
     return g.emit(R.broadcast_to(R.eye(dims[-1], dtype=g.dtype(x)), relax.ShapeExpr(dims)))
 
 
-@SOLVE.op("MatrixInverse")
+@SOLVE.op("MatrixInverse", "BatchMatrixInverse")
 def matrix_inverse(g: Emitter, node: Node) -> relax.Expr:
     x = g.arg(node, 0)
     x = _transposed(g, x) if node.attr("adjoint") else x
     return eliminated(g, x, _identity(g, x))[0]
 
 
-@SOLVE.op("MatrixDeterminant")
+@SOLVE.op("MatrixDeterminant", "BatchMatrixDeterminant")
 def matrix_determinant(g: Emitter, node: Node) -> relax.Expr:
     x = g.arg(node, 0)
     return eliminated(g, x, _identity(g, x))[1]
 
 
-@SOLVE.op("MatrixSolve")
+@SOLVE.op("MatrixSolve", "BatchMatrixSolve")
 def matrix_solve(g: Emitter, node: Node) -> relax.Expr:
     a, b = g.args(node)
     return eliminated(g, _transposed(g, a) if node.attr("adjoint") else a, b)[0]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from tvm import relax
 
 from dlcc.compiler.errors import BadAttr, BadNode
+from dlcc.compiler.frontend.dtypes import numpy_dtype
 from dlcc.compiler.frontend.emitter import Emitter, Known, Value, known
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.ops.table import OpTable
@@ -34,7 +36,8 @@ def placeholder(g: Emitter, node: Node) -> Value:
 @SOURCE.op(
     "Identity", "PlaceholderWithDefault", "StopGradient", "PreventGradient", "Snapshot",
     "CheckNumerics", "ReadVariableOp", "EnsureShape",
-    "DebugGradientIdentity", "DeepCopy", "RefIdentity",
+    "DebugGradientIdentity", "DeepCopy", "RefIdentity", "GuaranteeConst", "CheckNumericsV2",
+    "Copy", "CopyHost", "DebugIdentity", "DebugIdentityV2", "DebugIdentityV3",
 )  # fmt: skip
 def identity(g: Emitter, node: Node) -> Value:
     """A value passed on; PlaceholderWithDefault comes here when it is not fed: its default."""
@@ -46,7 +49,7 @@ def identity_n(g: Emitter, node: Node) -> Sequence[Value]:
     return [g.value(node, i) for i in range(len(node.inputs))]
 
 
-@SOURCE.op("NoOp", "Assert", "Print", "PrintV2")
+@SOURCE.op("NoOp", "Assert", "Print", "PrintV2", "ControlTrigger")
 def nothing(g: Emitter, node: Node) -> Sequence[Value]:
     """Side effects only, which a deployed model does not have."""
     return [g.value(node, 0)] if node.op == "Print" else []
@@ -60,6 +63,20 @@ def zeros_like(g: Emitter, node: Node) -> relax.Expr:
 @SOURCE.op("OnesLike")
 def ones_like(g: Emitter, node: Node) -> relax.Expr:
     return _filled_like(g, node, 1)
+
+
+@SOURCE.op("Empty")
+def empty(g: Emitter, node: Node) -> relax.Expr:
+    """A tensor of any numbers, or of zeros with `init`: zeros."""
+    dtype = str(node.attr("dtype", "float32"))
+    return relax.op.full(relax.ShapeExpr(g.dims(node, 0)), g.const(0, dtype), dtype)
+
+
+@SOURCE.op("FakeParam")
+def fake_param(g: Emitter, node: Node) -> Known:
+    """A result that a branch lacks, which nobody reads when the branch runs."""
+    shape = [int(d) if d is not None and d > 0 else 0 for d in node.attr("shape") or ()]
+    return known(np.zeros(shape, numpy_dtype(str(node.attr("dtype", "float32")))))
 
 
 def _filled_like(g: Emitter, node: Node, number: int) -> relax.Expr:

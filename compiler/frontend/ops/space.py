@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-from tvm import relax
+from tvm import relax, tirx
 
 from dlcc.compiler.errors import BadAttr, BadNode
 from dlcc.compiler.frontend.emitter import Dim, Emitter
 from dlcc.compiler.frontend.graph import Node
+from dlcc.compiler.frontend.loops import product
 from dlcc.compiler.frontend.ops.slice import cut
 from dlcc.compiler.frontend.ops.table import OpTable
 from dlcc.compiler.frontend.padding import pad_by
@@ -17,12 +17,12 @@ SPACE = OpTable()
 R = relax.op
 
 
-def _divided(node: Node, dim: Dim, by: int) -> Dim:
-    if isinstance(dim, int):
+def _divided(node: Node, dim: Dim, by: Dim) -> Dim:
+    if isinstance(dim, int) and isinstance(by, int):
         if dim % by:
             raise BadNode(node, f"a dimension of {dim} is not divisible by the block of {by}")
         return dim // by
-    return dim // by
+    return tirx.floordiv(dim, by)
 
 
 @SPACE.op("DepthToSpace")
@@ -62,13 +62,13 @@ def _nhwc(g: Emitter, node: Node, x: relax.Expr) -> list[Dim]:
     return g.shape(x)
 
 
-def _blocks(g: Emitter, node: Node) -> tuple[list[int], list[Dim], list[Dim]]:
+def _blocks(g: Emitter, node: Node) -> tuple[list[Dim], list[Dim], list[Dim]]:
     """Block sizes, and padding or crops before and after; V1 has one size for two axes."""
     if node.op.endswith("ND"):
-        sizes = [int(b) for b in g.static(node, 1, "the block shape").reshape(-1)]
-        flat = g.dims(node, 2)
+        sizes, flat = g.dims(node, 1), g.dims(node, 2)
     else:
-        sizes, flat = [int(node.attr("block_size", 1))] * 2, g.dims(node, 1)
+        each: Dim = int(node.attr("block_size", 1))
+        sizes, flat = [each, each], g.dims(node, 1)
     return sizes, flat[::2], flat[1::2]
 
 
@@ -88,7 +88,7 @@ def space_to_batch(g: Emitter, node: Node) -> relax.Expr:
     split = [q for o, b in zip(outer, sizes, strict=True) for q in (o, b)]
     y = g.reshape(x, [n, *split, *dims[m:]])
     order = [*range(2, 2 * m + 1, 2), 0, *range(1, 2 * m, 2), *range(2 * m + 1, 2 * m + 1 + rest)]
-    return g.reshape(R.permute_dims(y, order), [n * int(np.prod(sizes)), *outer, *dims[m:]])
+    return g.reshape(R.permute_dims(y, order), [n * product(sizes), *outer, *dims[m:]])
 
 
 @SPACE.op("BatchToSpaceND", "BatchToSpace")
@@ -99,7 +99,7 @@ def batch_to_space(g: Emitter, node: Node) -> relax.Expr:
     m = len(sizes)
     n, *dims = g.shape(x)
     rest = len(dims) - m
-    batch = _divided(node, n, int(np.prod(sizes)))
+    batch = _divided(node, n, product(sizes))
     y = g.reshape(x, [*sizes, batch, *dims])
     pairs = [q for i in range(m) for q in (m + 1 + i, i)]
     y = R.permute_dims(y, [m, *pairs, *range(2 * m + 1, 2 * m + 1 + rest)])

@@ -1,0 +1,62 @@
+"""Gradient ops as plain ops of a graph."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from op_cases import Case, feed, normal
+
+X = normal(3, 5, scale=3)
+D = normal(3, 5, seed=1)
+EDGES = np.float32([-1, 0, 6, 7, np.inf, -np.inf, np.nan, 1])
+IMAGE = normal(2, 7, 6, 4)
+
+CASES = [
+    *(
+        Case(op, [feed(D), feed(X)])
+        for op in ("ReluGrad", "Relu6Grad", "EluGrad", "SeluGrad", "SoftplusGrad", "SoftsignGrad",
+                   "LeakyReluGrad")
+    ),
+    *(Case(op, [feed(EDGES[::-1].copy()), feed(EDGES)], "edges")
+      for op in ("ReluGrad", "Relu6Grad", "EluGrad")),
+    *(
+        Case(op, [feed(np.abs(X)), feed(D)])
+        for op in ("SigmoidGrad", "TanhGrad", "SqrtGrad", "RsqrtGrad", "ReciprocalGrad", "InvGrad")
+    ),
+    Case("TanhGrad", [feed(X.astype("f8")), feed(D.astype("f8"))], "float64"),
+    Case("ReluGrad", [feed(D.astype("f2")), feed(X.astype("f2"))], "float16"),
+    Case("BiasAddGrad", [feed(IMAGE)], rtol=1e-4, why="order of the sum"),
+    Case("BiasAddGrad", [feed(IMAGE)], "NCHW", attrs={"data_format": "NCHW"}, rtol=1e-4,
+         why="order of the sum"),
+    *(
+        Case("MaxPoolGrad", [feed(IMAGE.round()), feed(normal(2, *s, 4)), feed(normal(2, *s, 4))],
+             p, attrs={"ksize": [1, 3, 2, 1], "strides": [1, 2, 2, 1], "padding": p},
+             build=lambda tf, x, y, d, p=p: tf.raw_ops.MaxPoolGrad(
+                 orig_input=x, grad=d, ksize=[1, 3, 2, 1], strides=[1, 2, 2, 1], padding=p,
+                 orig_output=tf.raw_ops.MaxPool(input=x, ksize=[1, 3, 2, 1],
+                                                strides=[1, 2, 2, 1], padding=p)))
+        for p, s in (("VALID", (3, 3)), ("SAME", (4, 3)))
+    ),
+    *(
+        Case("AvgPoolGrad", [np.int32([2, 7, 6, 4]), feed(normal(2, *s, 4))], p,
+             attrs={"ksize": [1, 3, 2, 1], "strides": [1, 2, 2, 1], "padding": p})
+        for p, s in (("VALID", (3, 3)), ("SAME", (4, 3)))
+    ),
+    *(
+        Case("Conv2DBackpropFilter", [feed(IMAGE), np.int32([3, 2, c, 6]),
+                                      feed(normal(2, *s, 6))], f"{p} {c}",
+             attrs={"strides": [1, 2, 2, 1], "padding": p}, rtol=1e-4, atol=1e-5,
+             why="order of the sum")
+        for p, s, c in (("VALID", (3, 3), 4), ("SAME", (4, 3), 4))
+    ),
+    *(
+        Case("MirrorPadGrad", [feed(normal(7, 9)), np.int32([[2, 1], [0, 3]])], m,
+             attrs={"mode": m})
+        for m in ("REFLECT", "SYMMETRIC")
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_matches_tensorflow(case, compare):
+    compare(case, CASES)
