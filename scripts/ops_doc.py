@@ -27,6 +27,7 @@ written by `scripts/ops_doc.py`.
 
 def lines() -> Iterator[str]:
     """The document, line by line."""
+    from dlcc.compiler.frontend.host import CUT_HERE
     from dlcc.compiler.frontend.ops import TF_OPS
     from dlcc.targets.registry import KINDS, kind
 
@@ -45,6 +46,9 @@ def lines() -> Iterator[str]:
             where = " | ".join(kind(name).lacks.get(op, "yes") for name in KINDS)
             folds = "yes" if row.fold is not None else ""
             yield f"| {op} | `{row.source.partition(':')[2]}` | {folds} | {where} |"
+    yield from ("", "## inputs: cut here", "")
+    yield "What these make is an input of the model, under the node's name: a host computes it."
+    yield from ("", ", ".join(sorted(CUT_HERE)) + ".")
 
 
 def document() -> str:

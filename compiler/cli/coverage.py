@@ -58,6 +58,14 @@ def rows(
         )
         for op, n in counts.items()
     ]
+    everywhere = {k.name: "yes" for k in kinds}
+    hosts: dict[str, list[str]] = defaultdict(list)
+    for node in {n.name: n for n in graph.hosts}.values():
+        hosts[node.op].append(node.name)
+    found += [
+        Coverage(op, len(names), "input: cut here", everywhere, tuple(names[:3]))
+        for op, names in hosts.items()
+    ]
     found.sort(key=lambda row: (row.converter is not None, -row.count, row.op))
     return found, way_out(graph, missing_nodes(graph))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
@@ -359,10 +359,17 @@ class Emitter:
         """Bind an expression to a variable; its type is inferred."""
         return self.builder.emit(expr, name or self.hint)
 
-    def te(self, compute: Callable[..., Any], *args: Any, name: str = "kernel") -> relax.Expr:
+    def te(
+        self,
+        compute: Callable[..., Any],
+        *args: Any,
+        name: str = "kernel",
+        attrs: Mapping[str, Any] | None = None,
+    ) -> relax.Expr:
         """Emit a kernel written as a tensor expression over `args` (tensors, or symbolic ints)."""
         args = tuple(self.normal(a) if isinstance(a, relax.Expr) else a for a in args)
-        return self.builder.emit_te(compute, *args, primfunc_name_hint=name)
+        more = {"primfunc_attrs": dict(attrs)} if attrs else {}
+        return self.builder.emit_te(compute, *args, primfunc_name_hint=name, **more)
 
     def tensor(self, value: Known) -> relax.Expr:
         """A compile-time value as a Relax tensor."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from dlcc.compiler.frontend.graph import Attrs, Node, TensorRef
+from dlcc.compiler.frontend.op_outputs import OUTPUTS
 from dlcc.compiler.frontend.order import in_order, reached
 
 
@@ -32,81 +33,24 @@ class Function:
         return cls(name, in_order({n: nodes[n] for n in nodes if n in kept}), arguments, results)
 
 
-# Names of an op's outputs, where it has several: a function's body calls a tensor
-# `node:output:position`. Source: the op definitions that TensorFlow registers.
-OUTPUTS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(
-        ("BlockLSTM", "BlockLSTMV2", "LSTMBlockCell"), ("i", "cs", "f", "o", "ci", "co", "h")
-    ),
-    **dict.fromkeys(
-        ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"),
-        (
-            "y", "batch_mean", "batch_variance",
-            "reserve_space_1", "reserve_space_2", "reserve_space_3",
-        ),
-    ),
-    "ApproxTopK": ("values", "indices"),
-    "BatchSelfAdjointEigV2": ("e", "v"),
-    "BatchSvd": ("s", "u", "v"),
-    "BroadcastGradientArgs": ("r0", "r1"),
-    "GRUBlockCell": ("r", "u", "c", "h"),
-    "IsotonicRegression": ("output", "segments"),
-    "ListDiff": ("out", "idx"),
-    "LogMatrixDeterminant": ("sign", "log_abs_determinant"),
-    "MaxPoolWithArgmax": ("output", "argmax"),
-    **dict.fromkeys(("Merge", "RefMerge"), ("output", "value_index")),
-    "NearestNeighbors": ("nearest_center_indices", "nearest_center_distances"),
-    "NonMaxSuppressionV4": ("selected_indices", "valid_outputs"),
-    "NonMaxSuppressionV5": ("selected_indices", "selected_scores", "valid_outputs"),
-    **dict.fromkeys(("Switch", "RefSwitch"), ("output_false", "output_true")),
-    **dict.fromkeys(
-        ("SoftmaxCrossEntropyWithLogits", "SparseSoftmaxCrossEntropyWithLogits"),
-        ("loss", "backprop"),
-    ),
-    **dict.fromkeys(
-        ("RaggedGather", "RaggedTensorFromVariant"), ("output_nested_splits", "output_dense_values")
-    ),
-    "SparseFillEmptyRows": (
-        "output_indices", "output_values", "empty_row_indicator", "reverse_index_map",
-    ),
-    "SparseAdd": ("sum_indices", "sum_values", "sum_shape"),
-    **dict.fromkeys(
-        ("SparseConcat", "SparseReduceMaxSparse", "SparseReduceSumSparse", "SparseReorder",
-         "SparseSlice", "SparseSparseMaximum", "SparseSparseMinimum", "SparseSplit"),
-        ("output_indices", "output_values", "output_shape"),
-    ),
-    "SparseReshape": ("output_indices", "output_shape"),
-    "TensorArrayConcatV3": ("value", "lengths"),
-    "TensorArrayV3": ("handle", "flow"),
-    **dict.fromkeys(("TensorListConcat", "TensorListConcatV2"), ("tensor", "lengths")),
-    "TensorListPopBack": ("output_handle", "tensor"),
-    **dict.fromkeys(("TopK", "TopKV2"), ("values", "indices")),
-    **dict.fromkeys(("Unique", "UniqueV2"), ("y", "idx")),
-    **dict.fromkeys(("UniqueWithCounts", "UniqueWithCountsV2"), ("y", "idx", "count")),
-}  # fmt: skip
+def output_index(node: Any, names: Sequence[str], name: str, position: int) -> int:
+    """The number of output `name:position` of a node as GraphDef has it.
 
-
-# Outputs that are lists, of ops that have others too: the attribute that tells how long each is.
-LISTS: dict[str, dict[str, str]] = {
-    "RaggedGather": {"output_nested_splits": "OUTPUT_RAGGED_RANK"},
-    "RaggedTensorFromVariant": {"output_nested_splits": "output_ragged_rank"},
-    "SparseSplit": dict.fromkeys(("output_indices", "output_values", "output_shape"), "num_split"),
-}
-
-
-def output_index(
-    op: str, names: tuple[str, ...], name: str, position: int, attrs: Mapping[str, Any]
-) -> int:
-    """The number of output `name:position` of an op; `names` are those of a called function.
-
-    The position counts within an output that is a list.
+    names: of the called function's outputs, where the op is one. The position counts within an
+    output that is a list.
     """
-    outputs = names or OUTPUTS.get(op, ())
-    if name not in outputs:
-        return position
-    before = outputs[: outputs.index(name)]
-    lists = LISTS.get(op, {})
-    return position + sum(attrs[lists[o]].i if o in lists else 1 for o in before)
+    before = 0
+    for output in names or OUTPUTS.get(node.op, ()):
+        plain, _, attribute = output.partition("*")
+        if plain == name:
+            return before + position
+        before += _length(node.attr[attribute]) if attribute else 1
+    return position
+
+
+def _length(attribute: Any) -> int:
+    """How many tensors a list has: a number, or as many as dtypes."""
+    return len(attribute.list.type) if attribute.HasField("list") else int(attribute.i)
 
 
 class Library(Mapping[str, Function]):
@@ -139,17 +83,18 @@ class Library(Mapping[str, Function]):
         self._decoded.update(functions)
 
     def _function(self, proto: Any) -> Function:
-        nodes_by_name = {n.name: n for n in proto.node_def}
+        made = {n.name: n for n in proto.node_def}
         arguments = tuple(TensorRef(a.name, 0) for a in proto.signature.input_arg)
 
         def ref(text: str) -> TensorRef:
             node, _, rest = text.partition(":")
             name, _, position = rest.partition(":")
-            made_by = nodes_by_name.get(node)
-            op, attrs = (made_by.op, made_by.attr) if made_by else ("", {})
-            called = self._protos.get(op)
-            names = tuple(a.name for a in called.signature.output_arg) if called else ()
-            return TensorRef(node, output_index(op, names, name, int(position or 0), attrs))
+            number = int(position or 0)
+            if node not in made:  # an argument
+                return TensorRef(node, number)
+            called = self._protos.get(made[node].op)
+            names = [a.name for a in called.signature.output_arg] if called else ()
+            return TensorRef(node, output_index(made[node], names, name, number))
 
         nodes = []
         for n in proto.node_def:

@@ -142,6 +142,7 @@ class Graph:
     """The nodes that the outputs need, in an order in which each follows its inputs.
 
     options: which part of the model it is (tag, signature), to show.
+    hosts: the nodes whose work is left to the host: the graph was cut there of itself.
     """
 
     name: str
@@ -150,6 +151,7 @@ class Graph:
     outputs: tuple[Output, ...]
     functions: Mapping[str, Any] = field(default_factory=dict)
     options: tuple[tuple[str, str], ...] = ()
+    hosts: tuple[Node, ...] = ()
 
     @property
     def signature(self) -> str:

@@ -15,6 +15,7 @@ from dlcc.compiler.frontend.emitter import Dim, Emitter, Known, ListValue, known
 from dlcc.compiler.frontend.forms import Dims, equal
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.loops import cut_rows, loop_kernel, product, wide
+from dlcc.targets.in_place import SETS_ROW
 
 _HINT = "set the element shape where the list is made, or write to it before it is read"
 
@@ -95,13 +96,18 @@ def set_row(g: Emitter, node: Node, value: ListValue, index: int, item: relax.Ex
     if value.grows:
         rows = _grown(g, rows, g.dims(node, index)[0])
 
-    def compute(t: te.Tensor, k: te.Tensor, x: te.Tensor) -> te.Tensor:
-        def element(*i: Any) -> Any:
-            return tirx.if_then_else(wide(i[0]) == wide(k()), x[i[1:]], t[i])
+    shape, inner = g.shape(rows), product(dims)
 
-        return te.compute(t.shape, element, name="list_set")
+    def body(old: Any, k: Any, x: Any, out: Any) -> None:
+        with T.serial(0, product(shape)) as i:
+            out[i] = old[i]
+        inside = tirx.all(wide(k[0]) >= 0, wide(k[0]) < shape[0])
+        with T.If(inside), T.Then(), T.serial(0, inner) as j:
+            out[wide(k[0]) * inner + j] = x[j]
 
-    return of_rows(g, g.te(compute, rows, at, item, name="list_set"), grows=value.grows)
+    given, marked = [rows, at, item], {SETS_ROW: True}
+    (made,) = loop_kernel(g, "list_set", given, [(shape, value.dtype)], body, attrs=marked)
+    return of_rows(g, made, grows=value.grows)
 
 
 def _fitting(g: Emitter, node: Node, value: ListValue, dims: Sequence[Dim]) -> relax.Expr:

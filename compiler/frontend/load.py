@@ -9,6 +9,7 @@ from typing import Any
 from dlcc.compiler.errors import UnknownName, UnreadableModel, UsageError
 from dlcc.compiler.frontend.function import Function
 from dlcc.compiler.frontend.graph import Attrs, Graph, Node, parse_ref
+from dlcc.compiler.frontend.host import cut_at_host
 from dlcc.compiler.frontend.lowering import library, lowered
 from dlcc.compiler.frontend.order import reached
 from dlcc.compiler.frontend.read import Source, read_model
@@ -84,16 +85,22 @@ def _graph(source: Source, inputs: Shapes, outputs: Sequence[str] | None) -> Gra
     made: dict[str, Function] = {}
     cut = [names.ref(name, names.inputs) for name in (*names.inputs, *inputs)]
     results = [o.ref for o in chosen_outputs]
+    hosted = cut_at_host(nodes, cut, results)
+    fed = {**inputs, **hosted}
+    cut += [parse_ref(name) for name in hosted]
     # before loops and conditions become functions of their own, with variables in them
     used = {name: nodes[name] for name in reached(nodes, cut, results)}
     nodes |= with_constants(used, nodes, source.checkpoint)
     kept = {n.name: n for n in lowered(nodes, cut, results, made)}
     functions.add(made)
     # a condition may be read by control inputs alone until it is lowered
-    chosen_inputs = choose_inputs(nodes | kept, inputs, chosen_outputs, names)
+    chosen_inputs = choose_inputs(nodes | kept, fed, chosen_outputs, names)
     needed = reached(kept, [i.ref for i in chosen_inputs], results)
     ordered = tuple(node for name, node in kept.items() if name in needed)
-    return Graph(source.name, ordered, chosen_inputs, chosen_outputs, functions, source.options)
+    hosts = tuple(nodes[parse_ref(name).node] for name in hosted)
+    return Graph(
+        source.name, ordered, chosen_inputs, chosen_outputs, functions, source.options, hosts
+    )
 
 
 def _nodes(proto: Any) -> dict[str, Node]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tvm import relax, te, tirx
@@ -24,11 +24,13 @@ def loop_kernel(
     outputs: Sequence[tuple[Sequence[Dim], str]],
     body: Body,
     dims: Sequence[Dim] = (),
+    attrs: Mapping[str, Any] | None = None,
 ) -> list[relax.Expr]:
     """Emit one sequential kernel.
 
     outputs: (shape, dtype) of each; scratch memory is an output that nobody reads.
     dims: dimensions that the body speaks of, where they are in no shape of a tensor.
+    attrs: of the kernel, for passes that know it by them.
     body(*input buffers, *output buffers): emits the loops; a buffer's index is flat, row-major.
     """
     symbols = [d for shape, _ in outputs for d in shape if not isinstance(d, int)]
@@ -49,7 +51,7 @@ def loop_kernel(
         tensors = list(given[: len(inputs)])
         return te.extern(shapes, tensors, emit, dtype=[d for _, d in outputs], name=name)
 
-    made = g.te(compute, *inputs, *symbols, *outer, name=name)
+    made = g.te(compute, *inputs, *symbols, *outer, name=name, attrs=attrs)
     if len(outputs) == 1:
         return [made]
     return [g.emit(relax.TupleGetItem(made, i)) for i in range(len(outputs))]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from dlcc.compiler.errors import ModelError
+from dlcc.compiler.frontend.frames import ENTER, EXIT, frame_paths
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.variables import VARIABLES
 
@@ -28,17 +29,24 @@ _SHOWN = 6
 
 
 def sinks(nodes: Mapping[str, Node]) -> list[str]:
-    """Nodes that nobody reads and that are results."""
+    """Nodes that nobody reads and that are results.
+
+    What is inside of a TF1 loop has no value outside; and a loop has an Exit for each variable, its
+    counter too, so that one that nobody reads is a result only where there is no other.
+    """
     read = {ref.node for node in nodes.values() for ref in node.inputs}
     machinery = _machinery(nodes)
-    return [
+    paths = frame_paths(nodes) if any(n.op in ENTER for n in nodes.values()) else {}
+    found = [
         name
         for name, node in nodes.items()
         if name not in read
         and node.op not in _NO_RESULT
         and name not in machinery
         and not _is_pivot(node, nodes)
+        and not paths.get(name)
     ]
+    return [name for name in found if nodes[name].op not in EXIT] or found
 
 
 def _is_pivot(node: Node, nodes: Mapping[str, Node]) -> bool:

@@ -22,6 +22,7 @@ from dlcc.targets.cpu.schedule import schedule
 from dlcc.targets.cpu.sources import kernels_of
 from dlcc.targets.cpu.weights import lift_weights
 from dlcc.targets.errors import ToolchainError
+from dlcc.targets.in_place import write_in_place
 from dlcc.targets.link import link
 
 log = logging.getLogger("dlcc")
@@ -43,6 +44,7 @@ def build(mod: IRModule, chip: Chip) -> Artifact:
         mod = fuse(mod, target)
         mod, weights = lift_weights(mod)
         mod = own_results(mod)  # after weights became parameters: they may be results too
+        mod = write_in_place(mod)  # last: nothing may move a read behind a write
     with _step("schedule", times_s):
         mod = schedule(mod, chip)
     with tempfile.TemporaryDirectory(prefix="dlcc-build-") as folder:
@@ -74,7 +76,7 @@ def assembly(mod: IRModule, chip: Chip) -> str:
 def _scheduled(mod: IRModule, chip: Chip) -> IRModule:
     target = codegen.tvm_target(dict(chip.tvm))
     mod, _ = lift_weights(fuse(legalize(mod, chip, target), target))
-    return schedule(own_results(mod), chip)
+    return schedule(write_in_place(own_results(mod)), chip)
 
 
 def machine(target: tvm.target.Target) -> str:

@@ -13,6 +13,7 @@ from dlcc.compiler.errors import (
     BadNode,
     DlccError,
     ModelError,
+    ShapeNeeded,
     ToolchainError,
     UnknownName,
     UnreadableModel,
@@ -221,23 +222,60 @@ def queueing(tf):
     tf.nn.relu(queue.dequeue()[1], name="y")
 
 
+def iterating(tf):
+    shapes = (tf.TensorShape([None, 3]), tf.TensorShape([]))
+    iterator = tf.compat.v1.data.Iterator.from_structure((tf.float32, tf.int64), shapes)
+    tf.nn.relu(iterator.get_next()[0], name="y")
+
+
+def dequeuing_many(tf):
+    queue = tf.queue.FIFOQueue(3, [tf.int32, tf.float32], [[], [4]])
+    tf.nn.relu(queue.dequeue_many(2)[1], name="y")
+
+
 @pytest.mark.parametrize(
     ("build", "cut", "shape", "dtype"),
     [
-        (decoding, "DecodeJpeg", ("h", "w", 3), "uint8"),
-        (looking_up, "hash_table_Lookup/LookupTableFindV2", (5,), "int64"),
-        (parsing, "ParseExample/ParseExampleV2:3", (2, 4), "float32"),
+        (decoding, "DecodeJpeg", (None, None, 3), "uint8"),
+        (parsing, "ParseExample/ParseExampleV2:3", (None, 4), "float32"),
         (queueing, "fifo_queue_Dequeue:1", (4,), "float32"),
+        (dequeuing_many, "fifo_queue_DequeueMany:1", (2, 4), "float32"),
+        (iterating, "IteratorGetNext", (None, 3), "float32"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_what_a_host_prepares_is_cut_off(build, cut, shape, dtype):
+def test_what_a_host_prepares_becomes_an_input(build, cut, shape, dtype, caplog):
     model = imported(build)
+    with caplog.at_level("INFO", "dlcc"):
+        graph = load(model, outputs=["y"])
+    assert [(i.name, i.dtype, i.shape) for i in graph.inputs] == [(cut, dtype, shape)]
+    assert f"input {cut} ({dtype}" in caplog.text
+    assert translate(graph).inputs[0].name == cut
+
+
+def test_a_given_shape_wins_where_a_host_prepares():
+    graph = load(imported(decoding), {"DecodeJpeg": (8, 9, 3)}, ["y"])
+    assert [i.shape for i in graph.inputs] == [(8, 9, 3)]
+
+
+def test_a_picture_of_unknown_channels_needs_a_shape():
+    def build(tf):
+        image = tf.io.decode_image(tf.compat.v1.placeholder(tf.string, [], "file"))
+        tf.cast(image, tf.float32, name="y")
+
+    with pytest.raises(ShapeNeeded) as caught:
+        load(imported(build), outputs=["y"])
+    assert "=h,w,3" in caught.value.hint
+
+
+def test_tables_are_for_the_host():
+    cut = "hash_table_Lookup/LookupTableFindV2"
+    model = imported(looking_up)
     with pytest.raises(UnsupportedOps) as caught:
         translate(load(model, outputs=["y"]))
     assert f"--input {cut}=SHAPE" in caught.value.hint
-    made = translate(load(model, {cut: shape}, ["y"]))
-    assert [(i.name, i.dtype, i.shape) for i in made.inputs] == [(cut, dtype, shape)]
+    made = translate(load(model, {cut: (5,)}, ["y"]))
+    assert [(i.name, i.dtype, i.shape) for i in made.inputs] == [(cut, "int64", (5,))]
 
 
 def test_a_cut_behind_a_comparison_is_boolean():

@@ -18,6 +18,10 @@ WORDS = (b"", b"SAME", b"VALID", b"EXPLICIT", b"NHWC", b"NCHW", b"\xff\x00", b"R
 
 
 def _node(graph: Any, rng: random.Random) -> Any:
+    """A node of the graph, or of one of its functions."""
+    functions = graph.library.function
+    if functions and rng.random() < 0.5:
+        return rng.choice(rng.choice(functions).node_def)
     return rng.choice(graph.node)
 
 

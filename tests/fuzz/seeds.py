@@ -3,57 +3,10 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 import numpy as np
-
-from dlcc.compiler.frontend.schema import message_class
-
-_ENUM = {"float32": 1, "int32": 3, "bool": 10, "int64": 9}
-
-
-class Maker:
-    """A GraphDef under construction."""
-
-    def __init__(self) -> None:
-        self.graph = message_class("GraphDef")()
-
-    def node(self, name: str, op: str, *inputs: str, **attrs: Any) -> str:
-        """One node; a tuple of ints is a list, a str of `_ENUM` a type, other text a string."""
-        made = self.graph.node.add(name=name, op=op, input=inputs)
-        for key, value in attrs.items():
-            attr = made.attr[key]
-            if isinstance(value, bool):
-                attr.b = value
-            elif isinstance(value, int):
-                attr.i = value
-            elif isinstance(value, float):
-                attr.f = value
-            elif isinstance(value, tuple):
-                attr.list.i.extend(value)
-            elif value in _ENUM:
-                attr.type = _ENUM[value]
-            else:
-                attr.s = value.encode()
-        return name
-
-    def input(self, name: str, *shape: int) -> str:
-        self.node(name, "Placeholder", dtype="float32")
-        for size in shape:
-            self.graph.node[-1].attr["shape"].shape.dim.add(size=size)
-        return name
-
-    def const(self, name: str, value: Any, dtype: str = "float32") -> str:
-        array = np.asarray(value, dtype)
-        self.node(name, "Const", dtype=dtype)
-        tensor = self.graph.node[-1].attr["value"].tensor
-        tensor.dtype, tensor.tensor_content = _ENUM[dtype], array.tobytes()
-        for size in array.shape:
-            tensor.tensor_shape.dim.add(size=size)
-        return name
-
-    def ints(self, name: str, *values: int) -> str:
-        return self.const(name, values, "int32")
+from control_seeds import frames, functions
+from maker import Maker
 
 
 def _network() -> Maker:
@@ -142,5 +95,5 @@ def _image() -> Maker:
 @cache
 def seeds() -> tuple[bytes, ...]:
     """The graphs, serialized."""
-    made = (_network(), _shapes(), _image())
+    made = (_network(), _shapes(), _image(), frames(), functions())
     return tuple(m.graph.SerializeToString() for m in made)

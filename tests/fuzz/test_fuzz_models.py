@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from maker import Maker
 from mutations import MUTATIONS, damaged, mutated
-from seeds import Maker, seeds
+from seeds import seeds
 
 from dlcc.compiler.errors import BadNode, DlccError, ModelError
 from dlcc.compiler.frontend.load import load
@@ -34,7 +35,7 @@ def convert(model: object) -> None:
         optimize(translate(load(model)).module)
 
 
-@pytest.mark.parametrize("data", seeds(), ids=("network", "shapes", "image"))
+@pytest.mark.parametrize("data", seeds(), ids=("network", "shapes", "image", "frames", "functions"))
 def test_seeds_are_sound(data: bytes) -> None:
     optimize(translate(load(mutated(data, []))).module)
 
@@ -62,6 +63,7 @@ def test_damaged_graphs_at_length(data: bytes, steps: list) -> None:
 
 PROGRAM = """
 import random, sys
+from maker import Maker
 from mutations import MUTATIONS, mutated
 from seeds import seeds
 import numpy as np
