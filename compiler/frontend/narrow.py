@@ -32,7 +32,11 @@ _HALF = frozenset({
     "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atan2", "Atanh", "Cosh", "Sinh", "Tan", "Expm1",
     "Log1p", "Xlog1py", "Erf", "Erfc", "Erfinv", "Ndtri", "Lgamma", "Digamma", "FloorMod", "Mod",
     "TruncateMod", "Softmax", "LogSoftmax", "Sum", "Mean", "Prod", "Cumsum", "Cumprod", "L2Loss",
-    "EuclideanNorm",
+    "EuclideanNorm", "MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum", "Conv2D",
+    "Conv2DBackpropInput", "Conv3D", "Conv3DBackpropInputV2", "DepthwiseConv2dNative", "AvgPool",
+    "AvgPool3D", "LRN", "Softplus", "BlockLSTM", "BlockLSTMV2", "LSTMBlockCell", "GRUBlockCell",
+    "SparseTensorDenseMatMul", "SoftmaxCrossEntropyWithLogits",
+    "SparseSoftmaxCrossEntropyWithLogits",
 })  # fmt: skip
 # TVM compares single bits as if they were floats, and does not add them.
 _BOOL = frozenset({

@@ -35,6 +35,7 @@ I32 = np.int32([0, 1, -1, 2, -3, 7, -8, 2**31 - 1, -(2**31)])
 I64 = np.int64([0, 1, -1, 2, -3, 2**53 + 1, -(2**53) - 1, 2**63 - 1, -(2**63)])
 U64 = np.uint64([0, 1, 2, 2**53 + 1, 2**63, 2**63 + 1, 2**64 - 1, 7, 12345678901234567890])
 U8, I8 = np.uint8([0, 1, 2, 127, 128, 200, 255]), np.int8([0, 1, -1, 2, -3, 127, -128])
+HALF = [uniform(*shape, dtype="float16", low=0.5) for shape in ((2, 4096), (4096, 3))]
 TINY = np.float64([0, -0.0, 1e-300, -1e-20, 1e-16, 1e-8, -1e-5, 1e-3])
 
 
@@ -104,6 +105,17 @@ CASES = [
       for op in ("Sum", "Prod")),
     *(Case("Sum", [feed(uniform(3, 5000, low=0.5, dtype=t)), np.int32([1])], f"long {t}",
            rtol=1e-2, why="11 or 8 bits") for t in ("float16",)),
+    *(
+        Case(op, arguments, "long float16", attrs, rtol=2e-3, why="11 bits; sums beyond 2048")
+        for op, arguments, attrs in (
+            ("MatMul", [feed(HALF[0]), feed(HALF[1])], {}),
+            ("BatchMatMulV2", [feed(HALF[0][None]), HALF[1][None]], {}),
+            ("Einsum", [[feed(HALF[0]), feed(HALF[1])]], {"equation": "ab,bc->ac"}),
+        )
+    ),
+    Case("Conv2D", [feed(uniform(1, 4, 4, 512, dtype="float16", low=0.5)),
+                    uniform(3, 3, 512, 4, dtype="float16", low=0.5)], "long float16",
+         {"strides": [1, 1, 1, 1], "padding": "SAME"}, rtol=3e-3, why="11 bits; long sums"),
     Case("TopKV2", [feed(np.float32([[1, 3, 3, 1, 2], [5, 5, 5, 5, 5]])), np.int32(4)], "ties"),
     Case("TopKV2", [feed(np.float32([[INF, 3, -INF, 1, -0.0]])), np.int32(5)], "infinities"),
     Case("Unique", [feed(np.float32([3, 1, 3, -0.0, 0.0, 2, 1]))], "order"),
