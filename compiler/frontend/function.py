@@ -47,6 +47,10 @@ OUTPUTS: dict[str, tuple[str, ...]] = {
     ),
     "GRUBlockCell": ("r", "u", "c", "h"),
     "ListDiff": ("out", "idx"),
+    **dict.fromkeys(
+        ("DenseCountSparseOutput", "RaggedCountSparseOutput", "SparseCountSparseOutput"),
+        ("output_indices", "output_values", "output_dense_shape"),
+    ),
     "LogMatrixDeterminant": ("sign", "log_abs_determinant"),
     "MaxPoolWithArgmax": ("output", "argmax"),
     **dict.fromkeys(("Merge", "RefMerge"), ("output", "value_index")),
@@ -63,6 +67,19 @@ OUTPUTS: dict[str, tuple[str, ...]] = {
     "SparseFillEmptyRows": (
         "output_indices", "output_values", "empty_row_indicator", "reverse_index_map",
     ),
+    **dict.fromkeys(
+        ("QuantizeDownAndShrinkRange", "QuantizeV2", "QuantizedReshape", "Requantize"),
+        ("output", "output_min", "output_max"),
+    ),
+    **dict.fromkeys(
+        ("QuantizedConv2D", "QuantizedMaxPool"), ("output", "min_output", "max_output")
+    ),
+    "QuantizedMatMul": ("out", "min_out", "max_out"),
+    **dict.fromkeys(
+        ("QuantizedRelu", "QuantizedRelu6"),
+        ("activations", "min_activations", "max_activations"),
+    ),
+    "RequantizationRange": ("output_min", "output_max"),
     "SparseAdd": ("sum_indices", "sum_values", "sum_shape"),
     **dict.fromkeys(
         ("SparseConcat", "SparseReduceMaxSparse", "SparseReduceSumSparse", "SparseReorder",

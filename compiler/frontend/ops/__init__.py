@@ -10,6 +10,7 @@ from dlcc.compiler.frontend.ops.combined_nms import COMBINED_NMS
 from dlcc.compiler.frontend.ops.complex import COMPLEX
 from dlcc.compiler.frontend.ops.control import CONTROL
 from dlcc.compiler.frontend.ops.conv import CONV
+from dlcc.compiler.frontend.ops.counting import COUNTING
 from dlcc.compiler.frontend.ops.ctc import CTC
 from dlcc.compiler.frontend.ops.decompose import DECOMPOSE
 from dlcc.compiler.frontend.ops.detect import DETECT
@@ -17,6 +18,7 @@ from dlcc.compiler.frontend.ops.distort import DISTORT
 from dlcc.compiler.frontend.ops.draw import DRAW
 from dlcc.compiler.frontend.ops.dynamic import DYNAMIC
 from dlcc.compiler.frontend.ops.fourier import FOURIER
+from dlcc.compiler.frontend.ops.fused import FUSED
 from dlcc.compiler.frontend.ops.gather import GATHER
 from dlcc.compiler.frontend.ops.image import IMAGE
 from dlcc.compiler.frontend.ops.integrals import INTEGRALS
@@ -29,6 +31,7 @@ from dlcc.compiler.frontend.ops.nn import NN
 from dlcc.compiler.frontend.ops.pad import PAD
 from dlcc.compiler.frontend.ops.pool import POOL
 from dlcc.compiler.frontend.ops.quantize import QUANTIZE
+from dlcc.compiler.frontend.ops.quantized import QUANTIZED
 from dlcc.compiler.frontend.ops.ragged import RAGGED
 from dlcc.compiler.frontend.ops.ragged_variant import RAGGED_VARIANT
 from dlcc.compiler.frontend.ops.random import RANDOM
@@ -68,6 +71,7 @@ TF_OPS = (
     | REDUCE
     | LINALG
     | CONV
+    | FUSED
     | POOL
     | NN
     | IMAGE
@@ -94,12 +98,14 @@ TF_OPS = (
     | RECURRENT
     | LOSS
     | QUANTIZE
+    | QUANTIZED
     | SOLVE
     | MATRIX
     | SPARSE
     | SPARSE_MATH
     | SPARSE_ORDER
     | SEGMENT
+    | COUNTING
     | DYNAMIC
     | CONTROL
     | TENSOR_LIST

@@ -39,7 +39,12 @@ def conv2d(g: Emitter, node: Node) -> relax.Expr:
 
 
 def _forward2d(g: Emitter, node: Node, x: relax.Expr) -> relax.Expr:
-    w, (kh, kw, ci, _) = weights(g, node, 1)
+    return convolved(g, node, x, weights(g, node, 1)[0])
+
+
+def convolved(g: Emitter, node: Node, x: relax.Expr, w: relax.Expr) -> relax.Expr:
+    """The convolution of a node's attributes."""
+    kh, kw, ci, _ = g.static_shape(node, w)
     layout, axes = spatial_axes(node, 4)
     channels = _static_channels(g, node, x, layout)
     require(node, ci > 0 and channels % ci == 0, f"{channels} channels for a filter of {ci}")

@@ -37,11 +37,15 @@ def pad(g: Emitter, node: Node) -> relax.Expr:
 @PAD.op("MirrorPad")
 def mirror_pad(g: Emitter, node: Node) -> relax.Expr:
     """REFLECT leaves the edge out of the mirror image, SYMMETRIC repeats it."""
-    x = g.arg(node, 0)
+    return mirrored(g, node, g.arg(node, 0), 1)
+
+
+def mirrored(g: Emitter, node: Node, x: relax.Expr, index: int) -> relax.Expr:
+    """`x` padded by the widths in an input of the node, in the mode that it names."""
     mode = node.attr("mode")
     if mode not in ("REFLECT", "SYMMETRIC"):
         raise BadAttr(node, "mode", found=mode, expected=("REFLECT", "SYMMETRIC"))
-    widths = g.static(node, 1, "the padding")
+    widths = g.static(node, index, "the padding")
     before, after = [int(w) for w in widths[:, 0]], [int(w) for w in widths[:, 1]]
 
     def compute(t: te.Tensor) -> te.Tensor:
