@@ -35,6 +35,9 @@ class Function:
 # Names of an op's outputs, where it has several: a function's body calls a tensor
 # `node:output:position`. Source: the op definitions that TensorFlow registers.
 OUTPUTS: dict[str, tuple[str, ...]] = {
+    "CTCBeamSearchDecoder": (
+        "decoded_indices", "decoded_values", "decoded_shape", "log_probability",
+    ),
     **dict.fromkeys(
         ("BlockLSTM", "BlockLSTMV2", "LSTMBlockCell"), ("i", "cs", "f", "o", "ci", "co", "h")
     ),
@@ -99,6 +102,9 @@ OUTPUTS: dict[str, tuple[str, ...]] = {
 
 # Outputs that are lists, of ops that have others too: the attribute that tells how long each is.
 LISTS: dict[str, dict[str, str]] = {
+    "CTCBeamSearchDecoder": dict.fromkeys(
+        ("decoded_indices", "decoded_values", "decoded_shape"), "top_paths"
+    ),
     "RaggedGather": {"output_nested_splits": "OUTPUT_RAGGED_RANK"},
     "RaggedTensorFromVariant": {"output_nested_splits": "output_ragged_rank"},
     "SparseSplit": dict.fromkeys(("output_indices", "output_values", "output_shape"), "num_split"),

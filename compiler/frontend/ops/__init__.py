@@ -12,6 +12,7 @@ from dlcc.compiler.frontend.ops.control import CONTROL
 from dlcc.compiler.frontend.ops.conv import CONV
 from dlcc.compiler.frontend.ops.counting import COUNTING
 from dlcc.compiler.frontend.ops.ctc import CTC
+from dlcc.compiler.frontend.ops.ctc_beam import CTC_BEAM
 from dlcc.compiler.frontend.ops.decompose import DECOMPOSE
 from dlcc.compiler.frontend.ops.detect import DETECT
 from dlcc.compiler.frontend.ops.distort import DISTORT
@@ -91,6 +92,7 @@ TF_OPS = (
     | RAGGED_VARIANT
     | DISTORT
     | CTC
+    | CTC_BEAM
     | COMBINED_NMS
     | FOURIER
     | RANDOM
