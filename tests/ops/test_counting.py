@@ -13,6 +13,9 @@ NONE = np.zeros(0, np.int32)
 WEIGHTS = normal(6)
 
 CASES = [
+    Case("SetSize", [feed(INDICES, (None, 2)), feed(VALUES, (None,)), np.int64([4, 5])]),
+    Case("SetSize", [feed(np.int64([[0, 1, 0], [0, 1, 1], [2, 0, 3]])), feed(ints(3, high=2)),
+                     feed(np.int64([3, 2, 4]))], "three axes"),
     *(
         Case("SparseBincount", [feed(INDICES), feed(VALUES), np.int64([4, 5]), np.int64(4),
                                 feed(weights) if weights.size else weights],
