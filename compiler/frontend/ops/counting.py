@@ -12,7 +12,7 @@ from typing import Any
 from tvm import relax, tirx
 from tvm.script.ir_builder import tirx as T
 
-from dlcc.compiler.frontend.emitter import Dim, Emitter
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.loops import first_rows, loop_kernel, product, wide
 from dlcc.compiler.frontend.ops.table import OpTable
@@ -117,30 +117,28 @@ def _counts(
     Source: tensorflow/core/kernels/count_ops.cc, GetOutputSize.
     """
     splits, values, weights = tensors
-    least, limit = int(node.attr("minlength", -1)), int(node.attr("maxlength", -1))
+    limit = int(node.attr("maxlength", -1))
+    size = limit if limit > 0 else max(int(node.attr("minlength", -1)), 0)
     binary, dtype = bool(node.attr("binary_output", False)), g.dtype(weights)
     weighted = _weighted(g, weights) and not binary
-    rows: Dim = g.shape(splits)[0] - 1
-    most = product(g.shape(values))
+    rows, most = g.shape(splits)[0] - 1, product(g.shape(values))
+    one = tirx.const(1, dtype)
 
     def body(ends: Any, v: Any, w: Any, *outs: Any) -> None:
         at, out, shape, n, s = outs
-        n[0], shape[rank - 1] = _zero(), wide(limit if limit > 0 else max(least, 0))
-        if rank == 2:
-            shape[0] = wide(rows)
+        n[0], shape[0] = _zero(), wide(rows)
+        shape[rank - 1] = wide(size)
         with T.serial(0, rows) as r:
             first, length = wide(ends[r]), wide(ends[r + 1]) - wide(ends[r])
             s[0] = wide(-1)
             with T.serial(0, length):
                 _next_value(v, first, length, limit, s)
                 with T.If(s[1] >= 0), T.Then():
-                    out[n[0]] = tirx.const(1 if binary else 0, dtype)
-                    if not binary:
-                        with T.serial(0, length) as k, T.If(wide(v[first + k]) == s[1]), T.Then():
-                            step = w[first + k] if weighted else tirx.const(1, dtype)
-                            out[n[0]] = out[n[0]] + step
-                    if rank == 2:
-                        at[n[0] * 2] = wide(r)
+                    out[n[0]] = tirx.const(0, dtype)
+                    with T.serial(0, length) as k, T.If(wide(v[first + k]) == s[1]), T.Then():
+                        step = w[first + k] if weighted else one
+                        out[n[0]] = one if binary else out[n[0]] + step
+                    at[n[0] * rank] = wide(r)
                     at[n[0] * rank + rank - 1] = s[1]
                     if limit <= 0:
                         shape[rank - 1] = tirx.max(shape[rank - 1], s[1] + 1)
