@@ -11,6 +11,9 @@ from op_cases import Case, feed, normal
 LOOSE = {"rtol": 2e-4, "atol": 2e-5, "why": "sums in another order"}
 _SAME = {"strides": [1, 2, 2, 1], "padding": "SAME"}
 
+WIDTHS = np.int32([[0, 0], [2, 1], [1, 0], [0, 0]])
+_FUSED: dict[str, Any] = {"mode": "REFLECT", "strides": [1, 2, 2, 1], "padding": "VALID"}
+
 
 def _in_groups(n: int, **attrs: Any) -> Any:
     """TensorFlow's CPU has no gradient of a convolution in groups: each group by itself."""
@@ -32,6 +35,14 @@ def _spread_filter(tf: Any, dims: Any, w: Any, dy: Any) -> Any:
     wide[::2, ::2] = w
     return tf.raw_ops.Conv2DBackpropInput(input_sizes=dims, filter=wide, out_backprop=dy,
                                           strides=[1, 1, 1, 1], padding="VALID")  # fmt: skip
+
+
+def _unfused(tf: Any, x: Any, size: Any, widths: Any, w: Any) -> Any:
+    """TensorFlow's fused kernel takes the first image of a batch for each of them."""
+    y = tf.raw_ops.MirrorPad(
+        input=tf.raw_ops.ResizeBilinear(images=x, size=size), paddings=widths, mode="REFLECT"
+    )
+    return tf.raw_ops.Conv2D(input=y, filter=w, strides=_FUSED["strides"], padding="VALID")
 
 
 CASES = [
@@ -67,6 +78,20 @@ CASES = [
               "explicit_paddings": [0, 0, 2, 1, 0, 1, 0, 0]}),
         )
     ),
+    *(
+        Case("FusedPadConv2D", [feed(normal(1, 7, 6, 3)), WIDTHS, normal(3, 3, 3, 4)], mode,
+             attrs={"mode": mode, "strides": [1, 1, 1, 1], "padding": "VALID"}, **LOOSE)
+        for mode in ("REFLECT", "SYMMETRIC")
+    ),
+    *(
+        Case("FusedResizeAndPadConv2D",
+             [feed(normal(1, 7, 6, 3)), np.int32([9, 5]), WIDTHS, normal(3, 3, 3, 4)],
+             f"{corners}", attrs=_FUSED | {"resize_align_corners": corners}, **LOOSE)
+        for corners in (False, True)
+    ),
+    Case("FusedResizeAndPadConv2D",
+         [feed(normal(2, 7, 6, 3)), np.int32([9, 5]), WIDTHS, normal(3, 3, 3, 4)], "batch",
+         attrs=_FUSED, reference=_unfused, **LOOSE),
     Case("Conv", [feed(normal(2, 7, 6, 3)), normal(3, 3, 3, 4)],
          attrs={"strides": [1, 2, 1, 1], "padding": "SAME"}, **LOOSE),
     Case("Conv", [feed(normal(2, 3, 7, 6, 2), (None, 3, 7, 6, 2)), normal(3, 2, 2, 4)],

@@ -10,7 +10,9 @@ from dlcc.compiler.frontend.ops.combined_nms import COMBINED_NMS
 from dlcc.compiler.frontend.ops.complex import COMPLEX
 from dlcc.compiler.frontend.ops.control import CONTROL
 from dlcc.compiler.frontend.ops.conv import CONV
+from dlcc.compiler.frontend.ops.counting import COUNTING
 from dlcc.compiler.frontend.ops.ctc import CTC
+from dlcc.compiler.frontend.ops.ctc_beam import CTC_BEAM
 from dlcc.compiler.frontend.ops.decompose import DECOMPOSE
 from dlcc.compiler.frontend.ops.detect import DETECT
 from dlcc.compiler.frontend.ops.distort import DISTORT
@@ -19,6 +21,7 @@ from dlcc.compiler.frontend.ops.dynamic import DYNAMIC
 from dlcc.compiler.frontend.ops.erf import ERF
 from dlcc.compiler.frontend.ops.extremes import EXTREMES
 from dlcc.compiler.frontend.ops.fourier import FOURIER
+from dlcc.compiler.frontend.ops.fused import FUSED
 from dlcc.compiler.frontend.ops.gather import GATHER
 from dlcc.compiler.frontend.ops.gradients import GRADIENTS
 from dlcc.compiler.frontend.ops.hyperbolic import HYPERBOLIC
@@ -34,6 +37,7 @@ from dlcc.compiler.frontend.ops.nn import NN
 from dlcc.compiler.frontend.ops.pad import PAD
 from dlcc.compiler.frontend.ops.pool import POOL
 from dlcc.compiler.frontend.ops.quantize import QUANTIZE
+from dlcc.compiler.frontend.ops.quantized import QUANTIZED
 from dlcc.compiler.frontend.ops.ragged import RAGGED
 from dlcc.compiler.frontend.ops.ragged_variant import RAGGED_VARIANT
 from dlcc.compiler.frontend.ops.random import RANDOM
@@ -86,6 +90,7 @@ TF_OPS = (
     | REDUCE
     | LINALG
     | CONV
+    | FUSED
     | POOL
     | NN
     | IMAGE
@@ -105,6 +110,7 @@ TF_OPS = (
     | RAGGED_VARIANT
     | DISTORT
     | CTC
+    | CTC_BEAM
     | COMBINED_NMS
     | FOURIER
     | RANDOM
@@ -112,12 +118,14 @@ TF_OPS = (
     | RECURRENT
     | LOSS
     | QUANTIZE
+    | QUANTIZED
     | SOLVE
     | MATRIX
     | SPARSE
     | SPARSE_MATH
     | SPARSE_ORDER
     | SEGMENT
+    | COUNTING
     | DYNAMIC
     | CONTROL
     | TENSOR_LIST

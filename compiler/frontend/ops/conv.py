@@ -42,7 +42,12 @@ def conv2d(g: Emitter, node: Node) -> relax.Expr:
 def _forward2d(g: Emitter, node: Node, x: relax.Expr) -> relax.Expr:
     if not all(isinstance(d, int) for d in g.shape(g.arg(node, 1))):
         return conv2d_open(g, node, x, g.arg(node, 1))
-    w, (kh, kw, ci, _) = weights(g, node, 1)
+    return convolved(g, node, x, weights(g, node, 1)[0])
+
+
+def convolved(g: Emitter, node: Node, x: relax.Expr, w: relax.Expr) -> relax.Expr:
+    """The convolution of a node's attributes."""
+    kh, kw, ci, _ = g.static_shape(node, w)
     layout, axes = spatial_axes(node, 4)
     channels = _static_channels(g, node, x, layout)
     require(node, ci > 0 and channels % ci == 0, f"{channels} channels for a filter of {ci}")

@@ -41,11 +41,15 @@ def pad(g: Emitter, node: Node) -> relax.Expr:
 @PAD.op("MirrorPad")
 def mirror_pad(g: Emitter, node: Node) -> relax.Expr:
     """REFLECT leaves the edge out of the mirror image, SYMMETRIC repeats it."""
-    x = g.arg(node, 0)
+    return mirrored(g, node, g.arg(node, 0), 1)
+
+
+def mirrored(g: Emitter, node: Node, x: relax.Expr, index: int) -> relax.Expr:
+    """`x` padded by the widths in an input of the node, in the mode that it names."""
     mode = node.attr("mode")
     if mode not in ("REFLECT", "SYMMETRIC"):
         raise BadAttr(node, "mode", found=mode, expected=("REFLECT", "SYMMETRIC"))
-    flat = g.dims(node, 1)
+    flat = g.dims(node, index)
     edge = 1 if mode == "SYMMETRIC" else 0
 
     def folded(at: Any, extent: Any) -> Any:

@@ -68,6 +68,36 @@ def dense_set_operation(g: Emitter, node: Node) -> Sequence[relax.Expr]:
     return [*first_rows(g, node, made[:2], count), made[2]]
 
 
+@SETS.op("SetSize")
+def set_size(g: Emitter, node: Node) -> relax.Expr:
+    """How many different elements each row of a sparse tensor has: int32.
+
+    Source: tensorflow/core/kernels/set_kernels.cc, SetSizeOp.
+    """
+    indices, values, shape = g.args(node)
+    *lead, _ = g.dims(node, 2)
+    rank, (count,) = len(lead) + 1, g.shape(values)
+
+    def body(at: Any, v: Any, _: Any, out: Any, s: Any) -> None:
+        def row(i: Any) -> Any:
+            place = tirx.const(0, "int64")
+            for k, extent in enumerate(lead):
+                place = place * extent + at[wide(i) * rank + k]
+            return place
+
+        with T.serial(0, product(lead)) as i:
+            out[i] = tirx.const(0, "int32")
+        with T.serial(0, count) as i:
+            s[0] = tirx.const(1, "int32")
+            with T.serial(0, i) as j:
+                twice = tirx.all(row(j) == row(i), v[j] == v[i])
+                s[0] = tirx.Select(twice, tirx.const(0, "int32"), s[0])
+            out[row(i)] = out[row(i)] + s[0]
+
+    outputs = [(lead, "int32"), ((1,), "int32")]
+    return loop_kernel(g, "set_size", [indices, values, shape], outputs, body, lead)[0]
+
+
 def _next_element(sets: Sequence[tuple[Any, Any, Any]], best: Any, s: Any) -> None:
     """best[0]: the least element above best[1]; s[3], s[4]: whether it is in each of the sets.
 
