@@ -49,6 +49,11 @@ OUTPUTS: dict[str, tuple[str, ...]] = {
     "BatchSelfAdjointEigV2": ("e", "v"),
     "BatchSvd": ("s", "u", "v"),
     "BroadcastGradientArgs": ("r0", "r1"),
+    **dict.fromkeys(
+        ("CudnnRNN", "CudnnRNNV2", "CudnnRNNV3"),
+        ("output", "output_h", "output_c", "reserve_space", "host_reserved"),
+    ),
+    "DecodeWav": ("audio", "sample_rate"),
     "GRUBlockCell": ("r", "u", "c", "h"),
     "IsotonicRegression": ("output", "segments"),
     "ListDiff": ("out", "idx"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dlcc.compiler.frontend.ops.array import ARRAY
+from dlcc.compiler.frontend.ops.audio import AUDIO
 from dlcc.compiler.frontend.ops.banded import BANDED
 from dlcc.compiler.frontend.ops.bessel import BESSEL
 from dlcc.compiler.frontend.ops.bits import BITS
@@ -11,6 +12,7 @@ from dlcc.compiler.frontend.ops.complex import COMPLEX
 from dlcc.compiler.frontend.ops.control import CONTROL
 from dlcc.compiler.frontend.ops.conv import CONV
 from dlcc.compiler.frontend.ops.ctc import CTC
+from dlcc.compiler.frontend.ops.cudnn_rnn import CUDNN_RNN
 from dlcc.compiler.frontend.ops.decompose import DECOMPOSE
 from dlcc.compiler.frontend.ops.detect import DETECT
 from dlcc.compiler.frontend.ops.distort import DISTORT
@@ -64,6 +66,8 @@ TF_OPS = (
     | UPDATE
     | INPLACE
     | SHAPE_ARGS
+    | CUDNN_RNN
+    | AUDIO
     | GRADIENTS
     | WINDOW_GRADIENTS
     | PAD
