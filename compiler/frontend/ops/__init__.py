@@ -38,6 +38,7 @@ from dlcc.compiler.frontend.ops.random_laws import RANDOM_LAWS
 from dlcc.compiler.frontend.ops.recurrent import RECURRENT
 from dlcc.compiler.frontend.ops.reduce import REDUCE
 from dlcc.compiler.frontend.ops.resize import RESIZE
+from dlcc.compiler.frontend.ops.resize_gradients import RESIZE_GRADIENTS
 from dlcc.compiler.frontend.ops.scatter import SCATTER
 from dlcc.compiler.frontend.ops.search import SEARCH
 from dlcc.compiler.frontend.ops.segment import SEGMENT
@@ -70,6 +71,7 @@ TF_OPS = (
     | AUDIO
     | GRADIENTS
     | WINDOW_GRADIENTS
+    | RESIZE_GRADIENTS
     | PAD
     | SPACE
     | MATH
