@@ -19,6 +19,7 @@ _FIXED: dict[str, tuple[str, ...]] = {
     "int64": ("StringToHashBucket", "StringToHashBucketFast", "StringToHashBucketStrong", "Where"),
     "int32": ("Size", "Rank"),
 }  # fmt: skip
+_EACH = {"DecodeWav": ("float32", "int32")}
 
 
 def dtype_of(node: Node, ref: TensorRef) -> str:
@@ -35,6 +36,8 @@ def dtype_of(node: Node, ref: TensorRef) -> str:
 def _told(node: Node, index: int) -> Any:
     if "Parse" in node.op and node.attr("Tdense") is not None:
         return _parsed(node)[index]
+    if node.op in _EACH:
+        return _EACH[node.op][index]
     if dtype := _listed(node, _LISTS, index):
         return dtype
     fixed = next((dtype for dtype, ops in _FIXED.items() if node.op in ops), None)

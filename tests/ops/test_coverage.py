@@ -120,3 +120,18 @@ def test_hints_tell_the_next_step():
     with pytest.raises(BadNode) as raised:
         translate(load(graph.as_graph_def(), None, ["bad"]))
     assert re.search("constant is needed", raised.value.hint)
+
+
+def test_sound_files_are_decoded_by_the_host():
+    import tensorflow as tf
+
+    with tf.Graph().as_default() as graph:
+        text = tf.compat.v1.placeholder("string", [], name="file")
+        sound = tf.raw_ops.DecodeWav(contents=text, desired_samples=800, name="wav")
+        spectrum = tf.raw_ops.AudioSpectrogram(input=sound.audio, window_size=64, stride=32)
+        tf.raw_ops.Mfcc(spectrogram=spectrum, sample_rate=sound.sample_rate, name="bad")
+    with pytest.raises(UnsupportedOps) as raised:
+        translate(load(graph.as_graph_def(), None, ["bad"]))
+    assert "--input wav=SHAPE --input wav:1=SHAPE" in raised.value.hint
+    cut = load(graph.as_graph_def(), {"wav": (800, 1), "wav:1": ()}, ["bad"])
+    assert [spec.dtype for spec in translate(cut).inputs] == ["float32", "int32"]

@@ -54,6 +54,16 @@ CASES = [
              attrs={"mode": m})
         for m in ("REFLECT", "SYMMETRIC")
     ),
+    *(
+        Case(op, [feed(normal(2, 7, 5, 3)), second], f"{aligned} {half}",
+             attrs={"align_corners": aligned, "half_pixel_centers": half}, rtol=1e-4, atol=1e-5,
+             why="order of the sum")
+        for op, second in (("ResizeNearestNeighborGrad", np.int32([4, 9])),
+                           ("ResizeBilinearGrad", feed(normal(2, 4, 9, 3))))
+        for aligned, half in ((False, False), (True, False), (False, True))
+    ),
+    Case("ResizeBilinearGrad", [feed(normal(1, 1, 5, 2)), feed(normal(1, 3, 1, 2, dtype="f8"))],
+         "float64", attrs={"align_corners": True}),
 ]  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import inspect
 
 import numpy as np
 import pytest
-from op_cases import Case, feed, run_dlcc
+from op_cases import Case, feed, run_dlcc, stand_in
 from scipy import stats
 
 _SEEDS = {"seed": 87654321, "seed2": 42}
@@ -35,6 +35,8 @@ def _drawn():
     yield _distribution("StatelessMultinomial", [feed(np.float32([[0, 1]])), np.int32(7), seed])
     yield _distribution("RandomGamma", law)
     yield _distribution("RandomPoissonV2", law)
+    yield _distribution("NonDeterministicInts", [np.int32([3, 2])])
+    yield _distribution("StatelessShuffle", [feed(np.arange(11)), *_V2])
     yield _distribution("StatelessRandomPoisson", [law[0], seed, rates], dtype="int32")
     yield _distribution("StatelessRandomGammaV2", [np.int32([3, 2]), seed, rates])
     yield _distribution("StatelessRandomGammaV3", [np.int32([3, 2]), *_V2, rates])
@@ -84,6 +86,12 @@ CASES = [
     Case("StatelessRandomGetKeyCounter", [feed(_STATELESS)]),
     Case("StatelessRandomGetKeyCounterAlg", [feed(_STATELESS)]),
     Case("StatelessRandomGetAlg"),
+    Case("RandomCrop", [feed(np.ones((5, 6, 3), "f4")), np.int64([2, 4])], via="IdentityN",
+         build=stand_in, reference=lambda tf, x, size: tf.ones([2, 4, 3])),
+    Case("RandomCrop", [feed(np.arange(24).reshape(4, 3, 2)), np.int64([4, 3])], "whole",
+         via="IdentityN", build=stand_in, reference=lambda tf, x, size: tf.identity(x)),
+    Case("RandomPoisson", [np.int32([3]), feed(np.float32([0, 0]))], "of rate 0",
+         via="RandomPoissonV2", attrs={"dtype": "float32"}),
     Case("RandomShuffle", [feed(np.arange(11))], attrs=_SEEDS),
     *_drawn(),
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dlcc.compiler.frontend.ops.array import ARRAY
+from dlcc.compiler.frontend.ops.audio import AUDIO
 from dlcc.compiler.frontend.ops.banded import BANDED
 from dlcc.compiler.frontend.ops.bessel import BESSEL
 from dlcc.compiler.frontend.ops.bits import BITS
@@ -13,6 +14,7 @@ from dlcc.compiler.frontend.ops.conv import CONV
 from dlcc.compiler.frontend.ops.counting import COUNTING
 from dlcc.compiler.frontend.ops.ctc import CTC
 from dlcc.compiler.frontend.ops.ctc_beam import CTC_BEAM
+from dlcc.compiler.frontend.ops.cudnn_rnn import CUDNN_RNN
 from dlcc.compiler.frontend.ops.decompose import DECOMPOSE
 from dlcc.compiler.frontend.ops.detect import DETECT
 from dlcc.compiler.frontend.ops.distort import DISTORT
@@ -45,6 +47,7 @@ from dlcc.compiler.frontend.ops.random_laws import RANDOM_LAWS
 from dlcc.compiler.frontend.ops.recurrent import RECURRENT
 from dlcc.compiler.frontend.ops.reduce import REDUCE
 from dlcc.compiler.frontend.ops.resize import RESIZE
+from dlcc.compiler.frontend.ops.resize_gradients import RESIZE_GRADIENTS
 from dlcc.compiler.frontend.ops.scatter import SCATTER
 from dlcc.compiler.frontend.ops.search import SEARCH
 from dlcc.compiler.frontend.ops.segment import SEGMENT
@@ -76,8 +79,11 @@ TF_OPS = (
     | UPDATE
     | INPLACE
     | SHAPE_ARGS
+    | CUDNN_RNN
+    | AUDIO
     | GRADIENTS
     | WINDOW_GRADIENTS
+    | RESIZE_GRADIENTS
     | PAD
     | SPACE
     | MATH

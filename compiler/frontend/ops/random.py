@@ -106,6 +106,13 @@ def random_full_int(g: Emitter, node: Node) -> relax.Expr:
     return fill(g, seed_of(g, node)[0], g.dims(node, 0), _dtype(node), law)
 
 
+@RANDOM.op("NonDeterministicInts")
+def random_ints(g: Emitter, node: Node) -> relax.Expr:
+    """Integers of any bits: those of this node's seed, the same ones at every run."""
+    law = _integer_law(str(node.attr("dtype", "int64")), False)
+    return fill(g, node_seed(g, node), g.dims(node, 0), str(node.attr("dtype", "int64")), law)
+
+
 @RANDOM.op("StatelessRandomGetKeyCounter")
 def key_and_counter(g: Emitter, node: Node) -> list[relax.Expr]:
     """A key (1,) and a counter (2,), of 64 bits each, from two integers."""

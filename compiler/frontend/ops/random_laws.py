@@ -7,6 +7,7 @@ from typing import Any
 from tvm import relax, tirx
 from tvm.script.ir_builder import tirx as T
 
+from dlcc.compiler.errors import BadNode
 from dlcc.compiler.frontend.emitter import Dim, Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.loops import loop_kernel, product, wide
@@ -20,6 +21,7 @@ from dlcc.compiler.frontend.philox import (
     mixed_seed,
     node_seed,
     normal_law,
+    split_seed,
 )
 
 RANDOM_LAWS = OpTable()
@@ -34,9 +36,9 @@ def _real(number: float) -> Any:
     return tirx.const(number, "float64")
 
 
-@RANDOM_LAWS.op("RandomShuffle")
+@RANDOM_LAWS.op("RandomShuffle", "StatelessShuffle")
 def random_shuffle(g: Emitter, node: Node) -> relax.Expr:
-    """The rows in another order.
+    """The rows in another order; the one of a stateless shuffle is not TensorFlow's.
 
     Source: Fisher and Yates, in the order of tensorflow/core/kernels/random_shuffle_op.cc.
     """
@@ -60,8 +62,32 @@ def random_shuffle(g: Emitter, node: Node) -> relax.Expr:
             order[held[0]] = held[1]
 
     outputs = [([count], "int64"), ((2,), "int64"), SCRATCH]
-    order = loop_kernel(g, "shuffled", [node_seed(g, node)], outputs, body)[0]
+    stateless = node.op == "StatelessShuffle"
+    seed = split_seed(g, g.arg(node, 1), g.arg(node, 2)) if stateless else node_seed(g, node)
+    order = loop_kernel(g, "shuffled", [seed], outputs, body)[0]
     return R.take(x, order, axis=0)
+
+
+@RANDOM_LAWS.op("RandomCrop")
+def random_crop(g: Emitter, node: Node) -> relax.Expr:
+    """A window of a size (height, width) anywhere in an image (height, width, channels)."""
+    x, (height, width) = g.arg(node, 0), g.dims(node, 1)
+    rows, columns, channels = g.shape(x)
+    if all(isinstance(v, int) for v in (rows, columns, height, width)) and (
+        height > rows or width > columns
+    ):
+        raise BadNode(node, f"crops {height} x {width} out of {rows} x {columns}")
+
+    def body(key: Any, t: Any, out: Any, s: Any, corner: Any) -> None:
+        words = draw(s, key, tirx.const(0, "int64"))
+        corner[0] = tirx.floormod(tirx.Cast("int64", words[0]), wide(rows - height + 1))
+        corner[1] = tirx.floormod(tirx.Cast("int64", words[1]), wide(columns - width + 1))
+        with T.serial(0, height) as y, T.serial(0, width) as z, T.serial(0, channels) as c:
+            at = (wide(y) + corner[0]) * columns + wide(z) + corner[1]
+            out[(y * width + z) * channels + c] = t[at * channels + c]
+
+    outputs = [([height, width, channels], g.dtype(x)), SCRATCH, ((2,), "int64")]
+    return loop_kernel(g, "random_crop", [node_seed(g, node), x], outputs, body)[0]
 
 
 @RANDOM_LAWS.op("Multinomial", "StatelessMultinomial")
@@ -138,7 +164,7 @@ def _cube(d: Any, x: Any, u: Any) -> Any:
     return tirx.Select(tirx.all(t > _real(0), tirx.log(u) < bound), v, _real(0))
 
 
-@RANDOM_LAWS.op("RandomPoissonV2", "StatelessRandomPoisson")
+@RANDOM_LAWS.op("RandomPoissonV2", "RandomPoisson", "StatelessRandomPoisson")
 def random_poisson(g: Emitter, node: Node) -> relax.Expr:
     """Counts of a Poisson law of each rate: by inversion below 10, by rejection above.
 
