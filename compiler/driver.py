@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from dlcc.compiler.container.container import Container
 from dlcc.compiler.errors import ShapeNeeded, UnknownTarget, UsageError
@@ -36,6 +36,7 @@ def compile(
     database: str | os.PathLike[str] | None = None,
     signature: str | None = None,
     tag: str | None = None,
+    checks: Literal["drop", "keep"] = "drop",
 ) -> Container:
     """Compile a TensorFlow model.
 
@@ -45,10 +46,14 @@ def compile(
         what neither this nor the model fixes, stays symbolic where the target allows it.
     outputs: default: the signature's, or the graph's sinks.   database: folder of tuning records.
     signature, tag: which of a SavedModel's; default: "serving_default" and "serve", or the only.
+    checks: "keep" makes `Session.run` raise CheckFailed where an Assert or a CheckNumerics of the
+        model fails; "drop" leaves them out.
     Raises DlccError: see `dlcc.compiler.errors` for the tree.
     """
     if database is not None:
         raise UsageError("tuning records are not read by this version", hint="leave `database` out")
+    if checks not in ("drop", "keep"):
+        raise UsageError(f"checks is {checks!r}", hint='"drop" or "keep"')
     times_s: dict[str, float] = {}
     chips = find_chips(target)
     with _timed("import", times_s):
@@ -56,10 +61,10 @@ def compile(
         from dlcc.compiler.frontend.translate import translate
         from dlcc.compiler.passes.pipeline import optimize
     with _timed("load", times_s):
-        graph = load(model, inputs, outputs, signature=signature, tag=tag)
+        graph = load(model, inputs, outputs, signature=signature, tag=tag, checks=checks)
         _require_shapes(graph, chips)
     with _timed("translate", times_s):
-        translated = translate(graph)
+        translated = translate(graph, checks)
     with _timed("passes", times_s):
         module = optimize(translated.module)
     artifacts = [kind(chip.kind).build(module, chip) for chip in chips]

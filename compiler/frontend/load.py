@@ -9,6 +9,7 @@ from typing import Any
 from dlcc.compiler.errors import UnreadableModel
 from dlcc.compiler.frontend.function import Function
 from dlcc.compiler.frontend.graph import Attrs, Graph, Node, parse_ref
+from dlcc.compiler.frontend.guards import Checks, checking_functions, say_dropped, with_guards
 from dlcc.compiler.frontend.host import cut_at_host
 from dlcc.compiler.frontend.lowering import library, lowered
 from dlcc.compiler.frontend.order import reached
@@ -26,6 +27,7 @@ def load(
     *,
     signature: str | None = None,
     tag: str | None = None,
+    checks: Checks = "drop",
 ) -> Graph:
     """Read a model.
 
@@ -35,12 +37,18 @@ def load(
         outputs need.
     outputs: names of the signature's or of tensors; default: the signature's, or the graph's sinks.
     signature, tag: which of a SavedModel's; default: "serving_default" and "serve", or the only.
+    checks: "keep" ties what runs behind an Assert to it: see guards.py.
     Raises UnreadableModel, UnknownName, ShapeNeeded, ModelError, UsageError, ToolchainError.
     """
     source = read_model(model, signature, tag)
     names = source.names
     nodes = _nodes(source.graph_def)
-    functions = library({f.signature.name: f for f in source.graph_def.library.function})
+    protos = {f.signature.name: f for f in source.graph_def.library.function}
+    functions = library(protos, checks)
+    if checks == "keep":
+        nodes = with_guards(nodes, checking_functions(protos))
+    else:
+        say_dropped(nodes, protos)
     chosen_outputs = choose_outputs(nodes, outputs, names)
     made: dict[str, Function] = {}
     cut = [names.ref(name, names.inputs) for name in (*names.inputs, *(inputs or {}))]

@@ -6,6 +6,7 @@ from dlcc.compiler.frontend.ops.array import ARRAY
 from dlcc.compiler.frontend.ops.banded import BANDED
 from dlcc.compiler.frontend.ops.bessel import BESSEL
 from dlcc.compiler.frontend.ops.bits import BITS
+from dlcc.compiler.frontend.ops.checks import CHECKS
 from dlcc.compiler.frontend.ops.combined_nms import COMBINED_NMS
 from dlcc.compiler.frontend.ops.complex import COMPLEX
 from dlcc.compiler.frontend.ops.control import CONTROL
@@ -50,6 +51,7 @@ from dlcc.compiler.frontend.ops.windows import WINDOWS
 
 TF_OPS = (
     SOURCE
+    | CHECKS
     | SHAPE
     | ARRAY
     | SLICE

@@ -33,7 +33,7 @@ def placeholder(g: Emitter, node: Node) -> Value:
 
 @SOURCE.op(
     "Identity", "PlaceholderWithDefault", "StopGradient", "PreventGradient", "Snapshot",
-    "CheckNumerics", "ReadVariableOp", "EnsureShape",
+    "ReadVariableOp", "EnsureShape",
     "DebugGradientIdentity", "DeepCopy", "RefIdentity",
 )  # fmt: skip
 def identity(g: Emitter, node: Node) -> Value:
@@ -46,7 +46,7 @@ def identity_n(g: Emitter, node: Node) -> Sequence[Value]:
     return [g.value(node, i) for i in range(len(node.inputs))]
 
 
-@SOURCE.op("NoOp", "Assert", "Print", "PrintV2")
+@SOURCE.op("NoOp", "Print", "PrintV2")
 def nothing(g: Emitter, node: Node) -> Sequence[Value]:
     """Side effects only, which a deployed model does not have."""
     return [g.value(node, 0)] if node.op == "Print" else []
