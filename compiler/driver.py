@@ -46,16 +46,11 @@ def compile(
         what neither this nor the model fixes, stays symbolic where the target allows it.
     outputs: default: the signature's, or the graph's sinks.   database: folder of tuning records.
     signature, tag: which of a SavedModel's; default: "serving_default" and "serve", or the only.
-    checks: "keep" makes `Session.run` raise CheckFailed where an Assert or a CheckNumerics of the
-        model fails; "drop" leaves them out.
+    checks: "keep": `Session.run` raises CheckFailed where an Assert or CheckNumerics fails.
     Raises DlccError: see `dlcc.compiler.errors` for the tree.
     """
-    if database is not None:
-        raise UsageError("tuning records are not read by this version", hint="leave `database` out")
-    if checks not in ("drop", "keep"):
-        raise UsageError(f"checks is {checks!r}", hint='"drop" or "keep"')
-    times_s: dict[str, float] = {}
-    chips = find_chips(target)
+    _require_options(database, checks)
+    times_s, chips = dict[str, float](), find_chips(target)
     with _timed("import", times_s):
         from dlcc.compiler.frontend.load import load
         from dlcc.compiler.frontend.translate import translate
@@ -72,6 +67,13 @@ def compile(
         container = _packed(graph, translated, module, artifacts)
     container.times_s.update(_sum_of_parts(times_s, *(a.times_s for a in artifacts)))
     return container
+
+
+def _require_options(database: object, checks: str) -> None:
+    if database is not None:
+        raise UsageError("tuning records are not read by this version", hint="leave `database` out")
+    if checks not in ("drop", "keep"):
+        raise UsageError(f"checks is {checks!r}", hint='"drop" or "keep"')
 
 
 def _packed(

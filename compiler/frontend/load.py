@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from dlcc.compiler.errors import UnreadableModel
-from dlcc.compiler.frontend.function import Function
+from dlcc.compiler.frontend.function import Function, Library
 from dlcc.compiler.frontend.graph import Attrs, Graph, Node, parse_ref
 from dlcc.compiler.frontend.guards import Checks, checking_functions, say_dropped, with_guards
 from dlcc.compiler.frontend.host import cut_at_host
@@ -42,19 +43,12 @@ def load(
     """
     source = read_model(model, signature, tag)
     names = source.names
-    nodes = _nodes(source.graph_def)
-    protos = {f.signature.name: f for f in source.graph_def.library.function}
-    functions = library(protos, checks)
-    if checks == "keep":
-        nodes = with_guards(nodes, checking_functions(protos))
-    else:
-        say_dropped(nodes, protos)
+    nodes, functions = _checked(source.graph_def, checks)
     chosen_outputs = choose_outputs(nodes, outputs, names)
     made: dict[str, Function] = {}
     cut = [names.ref(name, names.inputs) for name in (*names.inputs, *(inputs or {}))]
     results = [o.ref for o in chosen_outputs]
     hosted = cut_at_host(nodes, cut, results)
-    fed = {**(inputs or {}), **hosted}
     cut += [parse_ref(name) for name in hosted]
     # before loops and conditions become functions of their own, with variables in them
     used = {name: nodes[name] for name in reached(nodes, cut, results)}
@@ -62,13 +56,22 @@ def load(
     kept = {n.name: n for n in lowered(nodes, cut, results, made)}
     functions.add(made)
     # a condition may be read by control inputs alone until it is lowered
-    chosen_inputs = choose_inputs(nodes | kept, fed, chosen_outputs, names)
+    chosen_inputs = choose_inputs(nodes | kept, {**(inputs or {}), **hosted}, chosen_outputs, names)
     needed = reached(kept, [i.ref for i in chosen_inputs], results)
     ordered = tuple(node for name, node in kept.items() if name in needed)
-    hosts = tuple(nodes[parse_ref(name).node] for name in hosted)
-    return Graph(
-        source.name, ordered, chosen_inputs, chosen_outputs, functions, source.options, hosts
-    )
+    graph = Graph(source.name, ordered, chosen_inputs, chosen_outputs, functions, source.options)
+    return replace(graph, hosts=tuple(nodes[parse_ref(name).node] for name in hosted))
+
+
+def _checked(graph_def: Any, checks: Checks) -> tuple[dict[str, Node], Library]:
+    """Nodes and functions, with guards where checks are kept."""
+    nodes = _nodes(graph_def)
+    protos = {f.signature.name: f for f in graph_def.library.function}
+    if checks == "keep":
+        nodes = with_guards(nodes, checking_functions(protos))
+    else:
+        say_dropped(nodes, protos)
+    return nodes, library(protos, checks)
 
 
 def _nodes(proto: Any) -> dict[str, Node]:
