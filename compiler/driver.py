@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from dlcc.compiler.container.container import Container
 from dlcc.compiler.container.pack import Compiled
@@ -18,6 +18,7 @@ from dlcc.targets.registry import find_chip, kind
 
 if TYPE_CHECKING:
     from dlcc.compiler.frontend.graph import Graph
+    from dlcc.compiler.frontend.guards import Checks
 
 log = logging.getLogger("dlcc")
 
@@ -33,6 +34,7 @@ def compile(
     database: str | os.PathLike[str] | None = None,
     signature: str | None = None,
     tag: str | None = None,
+    checks: Literal["drop", "keep"] = "drop",
 ) -> Container:
     """Compile a TensorFlow model.
 
@@ -43,19 +45,19 @@ def compile(
     outputs: default: the signature's, or the graph's sinks.   database: folder of tuning records.
     signature, tag: which of a SavedModel's; several names joined by commas, or "all", go into one
         container; default: "serving_default" and "serve", or the only.
+    checks: "keep": `Session.run` raises CheckFailed where an Assert or CheckNumerics fails.
     Raises DlccError: see `dlcc.compiler.errors` for the tree.
     """
-    if database is not None:
-        raise UsageError("tuning records are not read by this version", hint="leave `database` out")
+    _require_options(database, checks)
     times_s: dict[str, float] = defaultdict(float)  # over all graphs and targets
     chips = find_chips(target)
     with _timed("import", times_s):
         from dlcc.compiler.frontend.load import load_all
     with _timed("load", times_s):
-        graphs = load_all(model, inputs, outputs, signature=signature, tag=tag)
+        graphs = load_all(model, inputs, outputs, signature=signature, tag=tag, checks=checks)
         for graph in graphs:
             _require_shapes(graph, chips)
-    parts = [_compiled(graph, chips, times_s) for graph in graphs]
+    parts = [_compiled(graph, chips, checks, times_s) for graph in graphs]
     options = dict(graphs[0].options)
     if len(graphs) > 1:
         options["signature"] = ",".join(graph.signature for graph in graphs)
@@ -71,13 +73,15 @@ def _say(times_s: Mapping[str, float]) -> None:
         log.info("%-10s %7.3f s", part, seconds)
 
 
-def _compiled(graph: Graph, chips: Sequence[Chip], times_s: dict[str, float]) -> Compiled:
+def _compiled(
+    graph: Graph, chips: Sequence[Chip], checks: Checks, times_s: dict[str, float]
+) -> Compiled:
     """The code of one graph for every chip."""
     with _timed("import", times_s):
         from dlcc.compiler.frontend.translate import translate
         from dlcc.compiler.passes.pipeline import optimize
     with _timed("translate", times_s):
-        translated = translate(graph)
+        translated = translate(graph, checks)
     with _timed("passes", times_s):
         module = optimize(translated.module)
     artifacts = [kind(chip.kind).build(module, chip) for chip in chips]
@@ -85,6 +89,13 @@ def _compiled(graph: Graph, chips: Sequence[Chip], times_s: dict[str, float]) ->
         times_s[part] += seconds
     names = translated.inputs, translated.outputs
     return Compiled(module, *names, artifacts, graph.signature)
+
+
+def _require_options(database: object, checks: str) -> None:
+    if database is not None:
+        raise UsageError("tuning records are not read by this version", hint="leave `database` out")
+    if checks not in ("drop", "keep"):
+        raise UsageError(f"checks is {checks!r}", hint='"drop" or "keep"')
 
 
 def _require_shapes(graph: Graph, chips: Sequence[Chip]) -> None:

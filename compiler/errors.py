@@ -4,6 +4,7 @@ DlccError
 ├── UsageError              2   (UnknownTarget, BadFeed)
 │   └── UnknownName         2   an input or output that the model does not have
 ├── Mismatch                1
+├── CheckFailed             1   an Assert or CheckNumerics of the model, kept with checks="keep"
 ├── ModelError              3   a model that cannot be read or converted
 │   ├── UnreadableModel     3   no such file, or not a model
 │   ├── UnsupportedOps      3   all ops that have no converter, at once
@@ -38,6 +39,7 @@ __all__ = [
     "BadContainer",
     "BadFeed",
     "BadNode",
+    "CheckFailed",
     "DeviceError",
     "DeviceTimeout",
     "DlccError",
@@ -135,6 +137,12 @@ class BadAttr(BadNode):
 
 class ShapeNeeded(ModelError):
     """An input whose shape must be given before the model can be compiled."""
+
+
+class CheckFailed(DlccError):
+    """A check of the model itself that failed while it ran."""
+
+    exit_code = 1
 
 
 class BadContainer(DlccError):

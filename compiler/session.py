@@ -13,6 +13,7 @@ import numpy as np
 
 from dlcc.compiler.container.manifest import SignatureRow, TargetRow
 from dlcc.compiler.errors import (
+    CheckFailed,
     DeviceError,
     ToolchainError,
     UnknownTarget,
@@ -22,6 +23,7 @@ from dlcc.compiler.errors import (
 from dlcc.compiler.feeds import as_complex, as_pairs, check_feeds
 from dlcc.targets import registry
 from dlcc.targets.device import Bench, Program
+from dlcc.targets.stops import reason_of
 
 if TYPE_CHECKING:
     from dlcc.compiler.container.container import Container
@@ -68,7 +70,7 @@ class Session:
 
         inputs: {name, with or without ":0": array of the input's dtype and shape}.
         Returns {output name as asked: array}, in the order asked for.
-        Raises BadFeed, DeviceError.
+        Raises BadFeed, DeviceError; CheckFailed where the model was compiled to keep its checks.
         """
         program = self._loaded()
         tensors = as_pairs(check_feeds(self.signature.inputs, inputs))
@@ -176,6 +178,9 @@ def _naming(target: str, device: str) -> Iterator[None]:
     try:
         yield
     except (DeviceError, ToolchainError) as error:
+        if (reason := reason_of(error.what)) is not None:
+            hint = "a check of the model itself; --checks drop leaves it out"
+            raise CheckFailed(reason, hint=hint) from error
         place = f"{target} on {device}: "
         if not error.what.startswith(place):
             error.what = place + error.what

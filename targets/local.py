@@ -107,7 +107,7 @@ def _stopping() -> Iterator[None]:
     """Raises DeviceError where the code stops: memory that is not there, sizes that do not fit."""
     try:
         yield
-    except (RuntimeError, ValueError, MemoryError) as error:
+    except (RuntimeError, ValueError, TypeError, MemoryError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise DeviceError(f"the model stopped while running: {lines[-1]}") from error
 

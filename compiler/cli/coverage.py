@@ -58,16 +58,20 @@ def rows(
         )
         for op, n in counts.items()
     ]
-    everywhere = {k.name: "yes" for k in kinds}
-    hosts: dict[str, list[str]] = defaultdict(list)
-    for node in {n.name: n for n in graph.hosts}.values():
-        hosts[node.op].append(node.name)
-    found += [
-        Coverage(op, len(names), "input: cut here", everywhere, tuple(names[:3]))
-        for op, names in hosts.items()
-    ]
+    found += _cut({n.name: n.op for n in graph.hosts}, {k.name: "yes" for k in kinds})
     found.sort(key=lambda row: (row.converter is not None, -row.count, row.op))
     return found, way_out(graph, missing_nodes(graph))
+
+
+def _cut(hosts: Mapping[str, str], everywhere: Mapping[str, str]) -> list[Coverage]:
+    """The ops whose work is left to a host. hosts: node -> op."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for name, op in hosts.items():
+        names[op].append(name)
+    return [
+        Coverage(op, len(own), "input: cut here", everywhere, tuple(own[:3]))
+        for op, own in names.items()
+    ]
 
 
 def require_all(found: Sequence[Coverage], hint: str) -> None:

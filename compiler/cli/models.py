@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -88,6 +89,13 @@ output_option = click.option(
     help="Print the graph, the scheduled kernels or their assembly; writes a container only with "
     "-o.",
 )
+@click.option(
+    "--checks",
+    type=click.Choice(["drop", "keep"]),
+    default="drop",
+    show_default=True,
+    help="Whether Assert and CheckNumerics of the model stop it while it runs.",
+)
 @json_option
 def compile_model(
     model: str,
@@ -98,6 +106,7 @@ def compile_model(
     part: Part,
     database: Path | None,
     form: str | None,
+    checks: Literal["drop", "keep"],
     as_json: bool,
 ) -> None:
     """Compile a TensorFlow model into a container."""
@@ -114,6 +123,7 @@ def compile_model(
             inputs=shapes,
             outputs=list(outputs) or None,
             database=database,
+            checks=checks,
             **part._asdict(),
         )
     if form is not None:

@@ -153,6 +153,7 @@ class Emitter:
         self._measured: list[tirx.Var] = outer._measured if outer else []
         # dimensions born on the way, in the order of their birth: see forms.py
         self.symbols: list[tirx.Var] = outer.symbols if outer else []
+        self.keep_checks: bool = outer.keep_checks if outer else False
         self.depth: int = outer.depth + 1 if outer else 0
 
     def call(self, node: Node, function: Function, values: Sequence[Value]) -> list[Value]:

@@ -57,6 +57,8 @@ def frame_paths(nodes: Mapping[str, Node]) -> dict[str, Path]:
             path = max((paths.get(n, ()) for n in names), key=len, default=())
             if node.op in ENTER:
                 frame = str(node.attr("frame_name"))
+                if frame in path:
+                    raise BadNode(node, f"enters its loop {frame!r} inside of itself")
                 frames[frame] = max(frames.get(frame, ()), (*path, frame), key=len)
                 path = frames[frame]
             elif node.op in EXIT:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from dlcc.compiler.errors import UnknownName, UnreadableModel, UsageError
-from dlcc.compiler.frontend.function import Function
+from dlcc.compiler.frontend.function import Function, Library
 from dlcc.compiler.frontend.graph import Attrs, Graph, Node, parse_ref
+from dlcc.compiler.frontend.guards import Checks, checking_functions, say_dropped, with_guards
 from dlcc.compiler.frontend.host import cut_at_host
 from dlcc.compiler.frontend.lowering import library, lowered
 from dlcc.compiler.frontend.order import reached
@@ -26,6 +28,7 @@ def load(
     *,
     signature: str | None = None,
     tag: str | None = None,
+    checks: Checks = "drop",
 ) -> Graph:
     """Read a model, or one signature of it; the arguments are those of `load_all`.
 
@@ -36,7 +39,7 @@ def load(
             f"one signature is looked at here, and {len(sources)} were asked for",
             hint="choose one: " + ", ".join(f"--signature {s.signature}" for s in sources[:4]),
         )
-    return _graph(sources[0], inputs or {}, outputs)
+    return _graph(sources[0], inputs or {}, outputs, checks)
 
 
 def load_all(
@@ -46,6 +49,7 @@ def load_all(
     *,
     signature: str | None = None,
     tag: str | None = None,
+    checks: Checks = "drop",
 ) -> list[Graph]:
     """Read a model: a graph for each signature meant.
 
@@ -56,15 +60,16 @@ def load_all(
     outputs: names of the signature's or of tensors; default: the signature's, or the graph's sinks.
     signature, tag: which of a SavedModel's; several names joined by commas, or "all";
         default: "serving_default" and "serve", or the only.
+    checks: "keep" ties what runs behind an Assert to it: see guards.py.
     Raises UnreadableModel, UnknownName, ShapeNeeded, ModelError, UsageError, ToolchainError.
     """
     sources = read_model(model, signature, tag)
     if len(sources) == 1:
-        return [_graph(sources[0], inputs or {}, outputs)]
+        return [_graph(sources[0], inputs or {}, outputs, checks)]
     if outputs:
         raise UsageError("outputs can be chosen of one signature only", hint="leave --output out")
     pairs = zip(sources, _shared_out(sources, inputs or {}), strict=True)
-    return [_graph(source, own, None) for source, own in pairs]
+    return [_graph(source, own, None, checks) for source, own in pairs]
 
 
 def _shared_out(sources: Sequence[Source], inputs: Shapes) -> list[Shapes]:
@@ -76,17 +81,15 @@ def _shared_out(sources: Sequence[Source], inputs: Shapes) -> list[Shapes]:
     return list(parts)
 
 
-def _graph(source: Source, inputs: Shapes, outputs: Sequence[str] | None) -> Graph:
+def _graph(source: Source, inputs: Shapes, outputs: Sequence[str] | None, checks: Checks) -> Graph:
     """The part of a model that computes its outputs from its inputs."""
     names = source.names
-    nodes = _nodes(source.graph_def)
-    functions = library({f.signature.name: f for f in source.graph_def.library.function})
+    nodes, functions = _checked(source.graph_def, checks)
     chosen_outputs = choose_outputs(nodes, outputs, names)
     made: dict[str, Function] = {}
     cut = [names.ref(name, names.inputs) for name in (*names.inputs, *inputs)]
     results = [o.ref for o in chosen_outputs]
     hosted = cut_at_host(nodes, cut, results)
-    fed = {**inputs, **hosted}
     cut += [parse_ref(name) for name in hosted]
     # before loops and conditions become functions of their own, with variables in them
     used = {name: nodes[name] for name in reached(nodes, cut, results)}
@@ -94,13 +97,22 @@ def _graph(source: Source, inputs: Shapes, outputs: Sequence[str] | None) -> Gra
     kept = {n.name: n for n in lowered(nodes, cut, results, made)}
     functions.add(made)
     # a condition may be read by control inputs alone until it is lowered
-    chosen_inputs = choose_inputs(nodes | kept, fed, chosen_outputs, names)
+    chosen_inputs = choose_inputs(nodes | kept, {**inputs, **hosted}, chosen_outputs, names)
     needed = reached(kept, [i.ref for i in chosen_inputs], results)
     ordered = tuple(node for name, node in kept.items() if name in needed)
-    hosts = tuple(nodes[parse_ref(name).node] for name in hosted)
-    return Graph(
-        source.name, ordered, chosen_inputs, chosen_outputs, functions, source.options, hosts
-    )
+    graph = Graph(source.name, ordered, chosen_inputs, chosen_outputs, functions, source.options)
+    return replace(graph, hosts=tuple(nodes[parse_ref(name).node] for name in hosted))
+
+
+def _checked(graph_def: Any, checks: Checks) -> tuple[dict[str, Node], Library]:
+    """Nodes and functions, with guards where checks are kept."""
+    nodes = _nodes(graph_def)
+    protos = {f.signature.name: f for f in graph_def.library.function}
+    if checks == "keep":
+        nodes = with_guards(nodes, checking_functions(protos))
+    else:
+        say_dropped(nodes, protos)
+    return nodes, library(protos, checks)
 
 
 def _nodes(proto: Any) -> dict[str, Node]:

@@ -10,6 +10,7 @@ from dlcc.compiler.frontend.branches import lower_branches
 from dlcc.compiler.frontend.frames import ENTER, MERGE, SWITCH, lower_loops
 from dlcc.compiler.frontend.function import Function, Library
 from dlcc.compiler.frontend.graph import Node, TensorRef
+from dlcc.compiler.frontend.guards import Checks, checking_functions, with_guards
 from dlcc.compiler.frontend.order import in_order, reached
 
 
@@ -55,11 +56,14 @@ def _without_frames(
     return nodes
 
 
-def library(protos: Mapping[str, Any]) -> Library:
+def library(protos: Mapping[str, Any], checks: Checks = "drop") -> Library:
     """The functions of a GraphDef, without TF1's control flow."""
+    checking = checking_functions(protos) if checks == "keep" else set[str]()
 
     def clean(function: Function, made: dict[str, Function]) -> tuple[Node, ...]:
         nodes = {n.name: n for n in function.nodes}
+        if checking:
+            nodes = with_guards(nodes, checking, f"{function.name}/")
         return lowered(nodes, function.arguments, function.results, made)
 
     return Library(protos, clean)

@@ -31,6 +31,7 @@ from dlcc.compiler.frontend.extents import (
 )
 from dlcc.compiler.frontend.fold import as_list, fold
 from dlcc.compiler.frontend.graph import ALL_OUTPUTS, Graph, Input, Node, TensorRef
+from dlcc.compiler.frontend.guards import Checks
 from dlcc.compiler.frontend.narrow import converted_wide
 from dlcc.compiler.frontend.ops import TF_OPS
 from dlcc.compiler.frontend.ops.complex import COMPLEX_FORMS
@@ -62,12 +63,13 @@ class Model:
     traces: Mapping[str, Trace] = field(default_factory=dict)
 
 
-def translate(graph: Graph) -> Model:
+def translate(graph: Graph, checks: Checks = "drop") -> Model:
     """Convert every node; raises UnsupportedOps with all missing ops, BadNode for a node."""
     if missing := missing_nodes(graph):
         raise UnsupportedOps(missing, hint=way_out(graph, missing))
     builder = relax.BlockBuilder()
     g = Emitter(graph, builder, _Converters())
+    g.keep_checks = checks == "keep"
     params = parameters(graph.inputs)
     for entry, param in zip(graph.inputs, params, strict=True):
         if not entry.dtype.startswith("complex"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tvm import relax, te
+from collections.abc import Mapping
+
+from tvm import relax, te, tirx
 from tvm.ir import IRModule
 
 
@@ -13,18 +15,20 @@ def own_results(mod: IRModule) -> IRModule:
     After:   main(x, w) = (copy(x), copy(w), y)
 
     A result that is an argument would share its memory, which its owner may change; and an
-    argument that came over RPC is a view that TVM 0.27 cannot send back.
+    argument that came over RPC is a view that TVM 0.27 cannot send back. What a branch or a
+    function gives may be an argument: a loop that is not entered gives what it starts from.
     """
     main = mod["main"]
     fields = _fields(main.body.body)
-    params = list(main.params)
-    if not any(_same(field, params) for field in fields):
+    bound = {b.var: b for block in main.body.blocks for b in block.bindings}
+    if not any(_may_be_given(field, bound) for field in fields):
         return mod
     builder = relax.BlockBuilder(mod)
-    bindings = []
+    bindings: list[relax.Binding] = []
     results = []
     for field in fields:
-        if _same(field, params):
+        if _may_be_given(field, bound):
+            field = _measured(field, bindings)
             copy = builder.call_te(_copy, field, primfunc_name_hint="copy")
             own = relax.Var("result", field.ty)
             bindings.append(relax.VarBinding(own, copy))
@@ -39,12 +43,35 @@ def own_results(mod: IRModule) -> IRModule:
     return out
 
 
+def _measured(field: relax.Expr, bindings: list[relax.Binding]) -> relax.Expr:
+    """The tensor with names for its dimensions where nothing tells them."""
+    if isinstance(field.ty.shape, relax.ShapeExpr):
+        return field
+    dims = [tirx.Var(f"result{len(bindings)}_d{i}", "int64") for i in range(field.ty.ndim)]
+    type_ = relax.TensorType(dims, field.ty.dtype)
+    named = relax.Var("measured", type_)
+    bindings.append(relax.MatchCast(named, field, type_))
+    return named
+
+
 def _fields(result: relax.Expr) -> list[relax.Expr]:
     return list(result.fields) if isinstance(result, relax.Tuple) else [result]
 
 
-def _same(field: relax.Expr, params: list[relax.Var]) -> bool:
-    return any(field.same_as(param) for param in params)
+def _may_be_given(expr: relax.Expr, bound: Mapping[relax.Var, relax.Binding]) -> bool:
+    """Whether a tensor may be an argument of `main`: what is bound to no kernel of its own."""
+    if isinstance(expr, relax.Var):
+        if expr not in bound:
+            return True
+        return _may_be_given(bound[expr].value, bound)
+    if isinstance(expr, relax.TupleGetItem):
+        made = bound.get(expr.tuple_value)
+        if made is not None and isinstance(made.value, relax.Tuple):
+            return _may_be_given(made.value.fields[expr.index], bound)
+        return made is None or _may_be_given(made.value, bound)
+    if isinstance(expr, relax.Call):
+        return isinstance(expr.op, relax.GlobalVar)
+    return isinstance(expr, relax.If)
 
 
 def _copy(x: te.Tensor) -> te.Tensor:

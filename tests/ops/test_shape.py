@@ -60,6 +60,7 @@ CASES = [
     Case("RefIdentity", [feed(M)], via="Identity"),
     Case("DebugGradientIdentity", [feed(M)]),
     Case("CheckNumerics", [feed(M)], attrs={"message": "bad"}),
+    Case("CheckNumericsV2", [feed(M)], attrs={"message": "bad"}),
     Case("EnsureShape", [feed(M, (None, 6))], attrs={"shape": (4, 6)}),
     Case("IdentityN", [[feed(M), feed(ints(3))]]),
     Case("NoOp", [feed(M)], build=lambda tf, x: x * 2),

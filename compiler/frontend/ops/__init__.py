@@ -7,6 +7,7 @@ from dlcc.compiler.frontend.ops.audio import AUDIO
 from dlcc.compiler.frontend.ops.banded import BANDED
 from dlcc.compiler.frontend.ops.bessel import BESSEL
 from dlcc.compiler.frontend.ops.bits import BITS
+from dlcc.compiler.frontend.ops.checks import CHECKS
 from dlcc.compiler.frontend.ops.combined_nms import COMBINED_NMS
 from dlcc.compiler.frontend.ops.complex import COMPLEX
 from dlcc.compiler.frontend.ops.control import CONTROL
@@ -71,6 +72,7 @@ from dlcc.compiler.frontend.ops.windows import WINDOWS
 
 TF_OPS = (
     SOURCE
+    | CHECKS
     | SHAPE
     | ARRAY
     | SLICE

@@ -35,8 +35,8 @@ def placeholder(g: Emitter, node: Node) -> Value:
 
 @SOURCE.op(
     "Identity", "PlaceholderWithDefault", "StopGradient", "PreventGradient", "Snapshot",
-    "CheckNumerics", "ReadVariableOp", "EnsureShape",
-    "DebugGradientIdentity", "DeepCopy", "RefIdentity", "GuaranteeConst", "CheckNumericsV2",
+    "ReadVariableOp", "EnsureShape",
+    "DebugGradientIdentity", "DeepCopy", "RefIdentity", "GuaranteeConst",
     "Copy", "CopyHost", "DebugIdentity", "DebugIdentityV2", "DebugIdentityV3",
 )  # fmt: skip
 def identity(g: Emitter, node: Node) -> Value:
@@ -49,7 +49,7 @@ def identity_n(g: Emitter, node: Node) -> Sequence[Value]:
     return [g.value(node, i) for i in range(len(node.inputs))]
 
 
-@SOURCE.op("NoOp", "Assert", "Print", "PrintV2", "ControlTrigger")
+@SOURCE.op("NoOp", "Print", "PrintV2", "ControlTrigger")
 def nothing(g: Emitter, node: Node) -> Sequence[Value]:
     """Side effects only, which a deployed model does not have."""
     return [g.value(node, 0)] if node.op == "Print" else []

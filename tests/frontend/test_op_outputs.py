@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+pytest.importorskip("tensorflow")
+
 from dlcc.compiler.frontend.function import output_index
 from dlcc.compiler.frontend.op_outputs import OUTPUTS
 from dlcc.compiler.frontend.ops import TF_OPS
