@@ -63,14 +63,14 @@ def compile(
         options["signature"] = ",".join(graph.signature for graph in graphs)
     with _timed("package", times_s):
         container = Container.of(graphs[0].name, parts, options)
-    container.times_s.update(times_s)
-    _say(times_s)
-    return container
+    return _with_times(container, times_s)
 
 
-def _say(times_s: Mapping[str, float]) -> None:
+def _with_times(container: Container, times_s: Mapping[str, float]) -> Container:
     for part, seconds in times_s.items():
         log.info("%-10s %7.3f s", part, seconds)
+    container.times_s.update(times_s)
+    return container
 
 
 def _compiled(

@@ -192,7 +192,7 @@ class _Owner:
         return self._mine(roots) and not planned and not roots & (live | beside)
 
     def _in_place(self, call: relax.Call) -> relax.Call:
-        rows, number, row = call.args[1].fields
+        rows, number, row, *_ = call.args[1].fields  # dimensions come behind
         self._own(self._roots(rows))
         kernel = self.builder.add_func(_put_row(rows.ty, number.ty), "put_row")
         given = relax.Tuple([number, row, rows])

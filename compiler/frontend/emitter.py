@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
-from tvm import relax, runtime, te, tirx
+from tvm import relax, runtime, tirx
 from tvm.ir import Type
 from tvm_ffi import structural_equal
 
 from dlcc.compiler.errors import BadNode
 from dlcc.compiler.frontend.function import Function
 from dlcc.compiler.frontend.graph import Graph, Node, TensorRef
+from dlcc.compiler.frontend.shape_values import shape_values
 
 # an int, or a symbolic dimension: an integer expression over the dimensions left open
 Dim: TypeAlias = int | Any
@@ -116,20 +117,6 @@ def same_dim(a: Dim, b: Dim) -> bool:
     if isinstance(a, int) or isinstance(b, int):
         return isinstance(a, int) and isinstance(b, int) and a == b
     return bool(structural_equal(a, b))
-
-
-def smaller_dim(a: Dim, b: Dim) -> Dim:
-    """The smaller of two dimensions."""
-    if isinstance(a, int) and isinstance(b, int):
-        return min(a, b)
-    return a if same_dim(a, b) else tirx.min(a, b)
-
-
-def larger_dim(a: Dim, b: Dim) -> Dim:
-    """The larger of two dimensions."""
-    if isinstance(a, int) and isinstance(b, int):
-        return max(a, b)
-    return a if same_dim(a, b) else tirx.max(a, b)
 
 
 class Emitter:
@@ -379,21 +366,7 @@ class Emitter:
         if not value.symbolic:
             array = np.asarray(value.array, value.dtype, order="C")
             return relax.const(runtime.tensor(array), value.dtype)
-        flat = list(value.array.reshape(-1))
-        shape = value.array.shape
-
-        def fill(*dims: Any) -> te.Tensor:
-            def element(*index: Any) -> Any:
-                at = _flat_index(index, shape)
-                result = tirx.Cast(value.dtype, dims[-1])
-                for i, dim in reversed(list(enumerate(dims[:-1]))):
-                    result = tirx.Select(at == i, tirx.Cast(value.dtype, dim), result)
-                return result
-
-            return te.compute(shape, element, name="shape_values")
-
-        dims = [d if isinstance(d, tirx.Expr) else tirx.IntImm("int64", int(d)) for d in flat]
-        return self.builder.emit_te(fill, *dims, primfunc_name_hint="shape_values")
+        return shape_values(self.builder, value.array, value.dtype)
 
     def const(self, array: Any, dtype: str) -> relax.Expr:
         """A constant tensor."""
@@ -415,10 +388,3 @@ def _shared(value: Known, tensor: relax.Expr) -> Known:
 def _typed(expr: relax.Expr) -> bool:
     """Whether the type is inferred: a call that was not emitted yet has the bare base type."""
     return type(expr.ty) is not Type
-
-
-def _flat_index(index: Sequence[Any], shape: Sequence[int]) -> Any:
-    at: Any = tirx.IntImm("int64", 0)
-    for i, extent in zip(index, shape, strict=True):
-        at = at * extent + i
-    return at

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "ops"))  # for op_cases.run_dlcc
+# for op_cases.run_dlcc, and what test_control builds
+sys.path[:0] = [str(Path(__file__).parents[1] / "ops"), str(Path(__file__).parent)]
 
 pytest.importorskip("tensorflow")

@@ -44,12 +44,12 @@ def _placeholder(tf, *shape, dtype="float32"):
 
 # what goes wrong: (build, edit of the node "bad", error, text)
 ERRORS = {
-    "diagonals computed at run time": (
-        lambda tf: tf.raw_ops.MatrixDiagPartV2(
-            input=_placeholder(tf, 2, 3), name="bad", padding_value=0.0,
-            k=tf.compat.v1.placeholder("int32", [1], name="k")),
+    "window computed at run time": (
+        lambda tf: tf.raw_ops.MaxPoolV2(
+            input=_placeholder(tf, 1, 4, 4, 1), name="bad", strides=[1, 1, 1, 1], padding="SAME",
+            ksize=tf.compat.v1.placeholder("int32", [4], name="k")),
         None, BadNode,
-        r"bad \(MatrixDiagPartV2\): which diagonals \(input 1, 'k:0'\) is computed at run time",
+        r"bad \(MaxPoolV2\): the window \(input 1, 'k:0'\) is computed at run time",
     ),
     "rank that depends on values": (
         lambda tf: tf.raw_ops.Reshape(
@@ -114,9 +114,9 @@ def test_hints_tell_the_next_step():
     import tensorflow as tf
 
     with tf.Graph().as_default() as graph:
-        k = tf.compat.v1.placeholder("int32", [1])
-        x = _placeholder(tf, 2, 3)
-        tf.raw_ops.MatrixDiagPartV2(input=x, k=k, padding_value=0.0, name="bad")
+        k = tf.compat.v1.placeholder("int32", [4])
+        x = _placeholder(tf, 1, 4, 4, 1)
+        tf.raw_ops.MaxPoolV2(input=x, ksize=k, strides=[1] * 4, padding="SAME", name="bad")
     with pytest.raises(BadNode) as raised:
         translate(load(graph.as_graph_def(), None, ["bad"]))
     assert re.search("constant is needed", raised.value.hint)

@@ -25,6 +25,7 @@ from dlcc.compiler.frontend.ops.matrix import MATRIX
 from dlcc.compiler.frontend.ops.nn import NN
 from dlcc.compiler.frontend.ops.pad import PAD
 from dlcc.compiler.frontend.ops.reduce import REDUCE
+from dlcc.compiler.frontend.ops.scatter import SCATTER
 from dlcc.compiler.frontend.ops.segment import SEGMENT
 from dlcc.compiler.frontend.ops.shape import SHAPE
 from dlcc.compiler.frontend.ops.slice import SLICE
@@ -37,8 +38,8 @@ COMPLEX_FORMS = OpTable()
 
 R = relax.op
 _PLAIN = (
-    ARRAY | GATHER | LINALG | LOGIC | MATH | MATRIX | NN | PAD | REDUCE | SEGMENT | SHAPE | SLICE
-    | SOURCE | SPACE
+    ARRAY | GATHER | LINALG | LOGIC | MATH | MATRIX | NN | PAD | REDUCE | SCATTER | SEGMENT | SHAPE
+    | SLICE | SOURCE | SPACE
 )  # fmt: skip
 
 
@@ -114,7 +115,7 @@ _LINEAR = (
 )  # fmt: skip
 
 
-@COMPLEX_FORMS.op(*(op for op in _LINEAR if op in _PLAIN))
+@COMPLEX_FORMS.op(*_LINEAR)
 def linear(g: Emitter, node: Node) -> Any:
     """f(a + bi) = f(a) + f(b) i, for each output."""
     made = []
