@@ -99,7 +99,8 @@ def test_noise_around_a_glimpse(noise):
     drawn = run_dlcc(graph.as_graph_def(), ["x"], {})["x"]
     over = None if noise == "uniform" else (0, 1, 2)
     low, high = image.min(over), image.max(over)
-    assert np.all(drawn >= low) and np.all(drawn <= high)
+    assert np.all(drawn >= low)
+    assert np.all(drawn <= high)
     mean, deviation = image.mean((0, 1, 2)), image.std((0, 1, 2))
     if noise == "uniform":
         mean, deviation = (low + high) / 2, (high - low) / np.sqrt(12)

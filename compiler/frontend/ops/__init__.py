@@ -41,6 +41,9 @@ from dlcc.compiler.frontend.ops.pad import PAD
 from dlcc.compiler.frontend.ops.pool import POOL
 from dlcc.compiler.frontend.ops.quantize import QUANTIZE
 from dlcc.compiler.frontend.ops.quantized import QUANTIZED
+from dlcc.compiler.frontend.ops.quantized_channels import QUANTIZED_CHANNELS
+from dlcc.compiler.frontend.ops.quantized_layers import QUANTIZED_LAYERS
+from dlcc.compiler.frontend.ops.quantized_math import QUANTIZED_MATH
 from dlcc.compiler.frontend.ops.ragged import RAGGED
 from dlcc.compiler.frontend.ops.ragged_variant import RAGGED_VARIANT
 from dlcc.compiler.frontend.ops.random import RANDOM
@@ -127,6 +130,9 @@ TF_OPS = (
     | LOSS
     | QUANTIZE
     | QUANTIZED
+    | QUANTIZED_MATH
+    | QUANTIZED_LAYERS
+    | QUANTIZED_CHANNELS
     | SOLVE
     | MATRIX
     | SPARSE
