@@ -68,6 +68,7 @@ from dlcc.compiler.frontend.ops.sparse_order import SPARSE_ORDER
 from dlcc.compiler.frontend.ops.special import SPECIAL
 from dlcc.compiler.frontend.ops.tensor_array import TENSOR_ARRAY
 from dlcc.compiler.frontend.ops.tensor_list import TENSOR_LIST
+from dlcc.compiler.frontend.ops.uniform import UNIFORM
 from dlcc.compiler.frontend.ops.update import UPDATE
 from dlcc.compiler.frontend.ops.warp import WARP
 from dlcc.compiler.frontend.ops.window_gradients import WINDOW_GRADIENTS
@@ -133,6 +134,7 @@ TF_OPS = (
     | QUANTIZED_MATH
     | QUANTIZED_LAYERS
     | QUANTIZED_CHANNELS
+    | UNIFORM
     | SOLVE
     | MATRIX
     | SPARSE
