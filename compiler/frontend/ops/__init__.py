@@ -24,6 +24,7 @@ from dlcc.compiler.frontend.ops.dynamic import DYNAMIC
 from dlcc.compiler.frontend.ops.erf import ERF
 from dlcc.compiler.frontend.ops.extremes import EXTREMES
 from dlcc.compiler.frontend.ops.fourier import FOURIER
+from dlcc.compiler.frontend.ops.fractional_pool import FRACTIONAL_POOL
 from dlcc.compiler.frontend.ops.fused import FUSED
 from dlcc.compiler.frontend.ops.gather import GATHER
 from dlcc.compiler.frontend.ops.gradients import GRADIENTS
@@ -104,6 +105,7 @@ TF_OPS = (
     | CONV
     | FUSED
     | POOL
+    | FRACTIONAL_POOL
     | NN
     | IMAGE
     | SEARCH
