@@ -15,6 +15,12 @@ def _sparse(seed, shape, dtype="int32", share=0.5):
     return [feed(indices), feed(dense[kept]), np.int64(shape)]
 
 
+def _open(seed, shape):
+    """As many elements as there are, in a shape that is computed, too."""
+    indices, values, _ = _sparse(seed, shape)
+    return [feed(indices.array, (None, 3)), feed(values.array, (None,)), feed(np.int64(shape))]
+
+
 _SHAPE = (3, 2, 5)
 _HOW = ("a-b", "b-a", "intersection", "union")
 _SEEDS = {"seed": 87654321, "seed2": 42}
@@ -35,6 +41,11 @@ CASES = [
              f"{t} {normalize}", attrs={"normalize": normalize})
         for t in ("int32", "float32") for normalize in (True, False)
     ),
+    Case("EditDistance", [*_open(3, _SHAPE), *_open(4, (3, 2, 7))], "open"),
+    Case("SparseToSparseSetOperation", [*_open(1, _SHAPE), *_open(2, _SHAPE)], "open",
+         attrs={"set_operation": "union"}),
+    Case("RaggedFillEmptyRows", [feed(np.int64([0, 2]), (None,)), feed(np.int32([5, 6]), (None,)),
+                                 feed(np.int64(3)), feed(np.int32(-1))], "open"),
     Case("RaggedFillEmptyRows", [feed(np.int64([1, 1, 2, 5])), feed(normal(4)), np.int64(7),
                                  feed(np.float32(-1))]),
     *(

@@ -55,7 +55,7 @@ def dense_rows(g: Emitter, x: relax.Expr) -> Rows:
 def sparse_rows(g: Emitter, node: Node, index: int, lead: Sequence[Dim]) -> Rows:
     """A sparse tensor (inputs `index` and the next two), in order, as rows of the shape `lead`."""
     indices, values = g.arg(node, index), g.arg(node, index + 1)
-    (count,), rank, rows = g.shape(values), len(lead) + 1, product(lead)
+    count, rank, rows = g.shape(indices)[0], len(lead) + 1, product(lead)
 
     def body(at: Any, out: Any) -> None:
         with T.serial(0, rows + 1) as r:
