@@ -87,6 +87,12 @@ CASES = [
               clip_value_max=limit)
         for x, limit, note in ((_WIDE, 1e9, "signed"), (np.abs(_WIDE), 0.1, "clipped"))
     ),
+    _case("QuantizedResizeBilinear", [feed(_X, (None, None, None, 4)), feed(np.int32([4, 7])),
+                                      *_ends(-1, 2)], "open", {0: "quint8"}),
+    _case("QuantizedAdd", [feed(_X, (None, 3, 5, 4)), feed(_ROW), *_FOUR], "open", _BYTES,
+          Toutput="qint32"),
+    _case("QuantizedAvgPool", [feed(_X, (None, None, None, 4)), *_ends(-1, 2)], "open",
+          {0: "quint8"}, ksize=[1, 2, 2, 1], strides=[1, 2, 2, 1], padding="VALID"),
     Case("QuantizedReluX", [feed(_X), np.float32(6), *_ends(-3, 9)],
          build=lambda tf, x, top, low, high: _relu_x(tf, x, top, low, high),
          reference=lambda tf, x, top, low, high: _relu6(tf, x, low, high)),
