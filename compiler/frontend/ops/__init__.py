@@ -24,6 +24,7 @@ from dlcc.compiler.frontend.ops.dynamic import DYNAMIC
 from dlcc.compiler.frontend.ops.erf import ERF
 from dlcc.compiler.frontend.ops.extremes import EXTREMES
 from dlcc.compiler.frontend.ops.fourier import FOURIER
+from dlcc.compiler.frontend.ops.fractional_pool import FRACTIONAL_POOL
 from dlcc.compiler.frontend.ops.fused import FUSED
 from dlcc.compiler.frontend.ops.gather import GATHER
 from dlcc.compiler.frontend.ops.gradients import GRADIENTS
@@ -41,6 +42,9 @@ from dlcc.compiler.frontend.ops.pad import PAD
 from dlcc.compiler.frontend.ops.pool import POOL
 from dlcc.compiler.frontend.ops.quantize import QUANTIZE
 from dlcc.compiler.frontend.ops.quantized import QUANTIZED
+from dlcc.compiler.frontend.ops.quantized_channels import QUANTIZED_CHANNELS
+from dlcc.compiler.frontend.ops.quantized_layers import QUANTIZED_LAYERS
+from dlcc.compiler.frontend.ops.quantized_math import QUANTIZED_MATH
 from dlcc.compiler.frontend.ops.ragged import RAGGED
 from dlcc.compiler.frontend.ops.ragged_variant import RAGGED_VARIANT
 from dlcc.compiler.frontend.ops.random import RANDOM
@@ -65,6 +69,7 @@ from dlcc.compiler.frontend.ops.sparse_order import SPARSE_ORDER
 from dlcc.compiler.frontend.ops.special import SPECIAL
 from dlcc.compiler.frontend.ops.tensor_array import TENSOR_ARRAY
 from dlcc.compiler.frontend.ops.tensor_list import TENSOR_LIST
+from dlcc.compiler.frontend.ops.uniform import UNIFORM
 from dlcc.compiler.frontend.ops.update import UPDATE
 from dlcc.compiler.frontend.ops.warp import WARP
 from dlcc.compiler.frontend.ops.window_gradients import WINDOW_GRADIENTS
@@ -100,6 +105,7 @@ TF_OPS = (
     | CONV
     | FUSED
     | POOL
+    | FRACTIONAL_POOL
     | NN
     | IMAGE
     | SEARCH
@@ -127,6 +133,10 @@ TF_OPS = (
     | LOSS
     | QUANTIZE
     | QUANTIZED
+    | QUANTIZED_MATH
+    | QUANTIZED_LAYERS
+    | QUANTIZED_CHANNELS
+    | UNIFORM
     | SOLVE
     | MATRIX
     | SPARSE

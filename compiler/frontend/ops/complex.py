@@ -13,10 +13,12 @@ from tvm import relax, tirx
 
 from dlcc.compiler.errors import BadNode
 from dlcc.compiler.frontend.broadcasting import broadcast
-from dlcc.compiler.frontend.complex_parts import PART_DTYPES
-from dlcc.compiler.frontend.emitter import Complex, Emitter, Known, part_of
-from dlcc.compiler.frontend.graph import Node
+from dlcc.compiler.frontend.complex_parts import PART_DTYPES, paired, unpaired
+from dlcc.compiler.frontend.emitter import Complex, Emitter, Known, Value, is_complex, part_of
+from dlcc.compiler.frontend.fold import as_list
+from dlcc.compiler.frontend.graph import Node, TensorRef
 from dlcc.compiler.frontend.ops.array import ARRAY
+from dlcc.compiler.frontend.ops.dynamic import DYNAMIC
 from dlcc.compiler.frontend.ops.gather import GATHER
 from dlcc.compiler.frontend.ops.linalg import LINALG
 from dlcc.compiler.frontend.ops.logic import LOGIC
@@ -115,6 +117,9 @@ _LINEAR = (
 )  # fmt: skip
 
 
+_WHOLE_ROWS = ("DynamicPartition", "DynamicStitch", "ParallelDynamicStitch")
+
+
 @COMPLEX_FORMS.op(*_LINEAR)
 def linear(g: Emitter, node: Node) -> Any:
     """f(a + bi) = f(a) + f(b) i, for each output."""
@@ -125,6 +130,19 @@ def linear(g: Emitter, node: Node) -> Any:
     if isinstance(made[0], list | tuple):
         return [Complex(*pair) for pair in zip(*made, strict=True)]
     return Complex(*made)
+
+
+@COMPLEX_FORMS.op(*(op for op in _WHOLE_ROWS if op in DYNAMIC))
+def by_pairs(g: Emitter, node: Node) -> list[Value]:
+    """Pairs of a real and an imaginary part moved along: each length is measured once."""
+    inputs = []
+    for k, ref in enumerate(node.inputs):
+        pairs = TensorRef(f"{node.name}/pairs", k)
+        if is_complex(g.values[ref]):
+            g.values[pairs] = g.normal(paired(g, g.values[ref]))
+        inputs.append(pairs if is_complex(g.values[ref]) else ref)
+    made = DYNAMIC[node.op].convert(g, Node(node.name, node.op, tuple(inputs), node.attrs))
+    return [unpaired(g, g.normal(t)) for t in as_list(made)]
 
 
 @COMPLEX_FORMS.op("Shape", "ShapeN", "Size", "Rank")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,15 @@ from tvm import relax, te, tirx
 from tvm.script.ir_builder import tirx as T
 
 from dlcc.compiler.errors import BadAttr, BadNode
-from dlcc.compiler.frontend.emitter import Emitter
+from dlcc.compiler.frontend.emitter import Dim, Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.loops import loop_kernel, product, wide
 from dlcc.compiler.frontend.ops.table import OpTable
+from dlcc.compiler.frontend.philox import fill, node_seed, normal_law, uniform_law
 
 DRAW = OpTable()
+
+_NOISES = ("uniform", "gaussian", "zero")
 
 # Source: tensorflow/core/kernels/image/draw_bounding_box_op.cc, DefaultColorTable
 _COLORS = np.array(
@@ -78,20 +82,17 @@ def _colors(g: Emitter, node: Node, depth: int) -> relax.Expr:
 
 @DRAW.op("ExtractGlimpse", "ExtractGlimpseV2")
 def extract_glimpse(g: Emitter, node: Node) -> relax.Expr:
-    """A window of each image around an offset (y, x); zeros outside the image.
+    """A window of each image around an offset (y, x); noise or zeros outside the image.
 
     Source: tensorflow/core/kernels/eigen_attention.h, GlimpseExtractionOp.
     """
     image, size, offsets = g.arg(node, 0), g.dims(node, 1), g.arg(node, 2)
-    noise = str(node.attr("noise", "") or ("uniform" if node.attr("uniform_noise") else "gaussian"))
-    if noise != "zero":
-        raise BadAttr(
-            node, "noise", found=noise, expected=("zero",),
-            hint="TensorFlow fills it with other numbers in each run; export with noise='zero'",
-        )  # fmt: skip
+    batch, _, _, channels = g.shape(image)
+    outside = _noise(g, node, image, [batch, *size, channels])
 
     def compute(t: te.Tensor, at: te.Tensor, *given: Any) -> te.Tensor:
         rest = iter(given)
+        noise = next(rest) if outside else None
         window = [d if isinstance(d, int) else next(rest) for d in size]
 
         def element(b: Any, y: Any, x: Any, c: Any) -> Any:
@@ -101,12 +102,40 @@ def extract_glimpse(g: Emitter, node: Node) -> relax.Expr:
                 for k, (i, f) in enumerate(zip((y, x), first, strict=True))
             )
             there = tirx.all(row >= 0, row < t.shape[1], column >= 0, column < t.shape[2])
-            return tirx.if_then_else(there, t(b, row, column, c), tirx.const(0, t.dtype))
+            other = noise(b, y, x, c) if noise is not None else tirx.const(0, t.dtype)
+            return tirx.if_then_else(there, t(b, row, column, c), other)
 
         return te.compute([t.shape[0], *window, t.shape[3]], element, name="glimpse")
 
     symbols = [d for d in size if not isinstance(d, int)]
-    return g.te(compute, image, offsets, *symbols, name="glimpse")
+    return g.te(compute, image, offsets, *outside, *symbols, name="glimpse")
+
+
+def _noise(g: Emitter, node: Node, image: relax.Expr, dims: Sequence[Dim]) -> list[relax.Expr]:
+    """What fills a glimpse outside of its image, nothing where that is zeros.
+
+    Uniform from the least to the greatest number of the image, or normal with the mean and the
+    deviation of each channel and within its numbers. TensorFlow's draws differ in each run.
+    """
+    legacy = "uniform" if node.attr("uniform_noise", True) else "gaussian"
+    noise = str(node.attr("noise", "uniform") or legacy)
+    if noise not in _NOISES:
+        raise BadAttr(node, "noise", found=noise, expected=_NOISES)
+    if noise == "zero":
+        return []
+    over = [1, 2, 3] if noise == "uniform" else [1, 2]
+    low, high = (g.emit(f(image, over, True)) for f in (relax.op.min, relax.op.max))
+    law = (uniform_law if noise == "uniform" else normal_law)("float32")
+    drawn = fill(g, node_seed(g, node), dims, "float32", law)
+    if noise == "uniform":
+        spread = relax.op.multiply(drawn, g.emit(relax.op.subtract(high, low)))
+        return [g.emit(relax.op.add(low, g.emit(spread)))]
+    mean = g.emit(relax.op.mean(image, over, True))
+    away = g.emit(relax.op.subtract(image, mean))
+    variance = g.emit(relax.op.mean(g.emit(relax.op.multiply(away, away)), over, True))
+    spread = g.emit(relax.op.multiply(drawn, g.emit(relax.op.sqrt(variance))))
+    value = g.emit(relax.op.minimum(g.emit(relax.op.add(mean, spread)), high))
+    return [g.emit(relax.op.maximum(value, low))]
 
 
 def _source(index: Any, first: Any, extent: Any, window: Any) -> Any:

@@ -51,14 +51,22 @@ def _half_up(g: Emitter, x: relax.Expr) -> relax.Expr:
     return g.emit(R.floor(R.add(x, g.const(0.5, g.dtype(x)))))
 
 
-@QUANTIZE.op("QuantizeAndDequantizeV2", "QuantizeAndDequantizeV3", "QuantizeAndDequantizeV4")
+@QUANTIZE.op(
+    "QuantizeAndDequantize", "QuantizeAndDequantizeV2", "QuantizeAndDequantizeV3",
+    "QuantizeAndDequantizeV4",
+)  # fmt: skip
 def quantize_and_dequantize(g: Emitter, node: Node) -> relax.Expr:
     """x rounded to a step of a range that is given, or that of x itself, symmetric if signed.
 
     Source: tensorflow/core/kernels/quantize_and_dequantize_op.h,
     QuantizeAndDequantizeOneScaleImpl::ComputeQuantizationRange and Compute.
     """
-    x, low, high = (g.arg(node, i) for i in range(3))
+    x = g.arg(node, 0)
+    if node.op == "QuantizeAndDequantize":
+        ends = (float(node.attr(k, 0.0)) for k in ("input_min", "input_max"))
+        low, high = (g.const(v, g.dtype(x)) for v in ends)
+    else:
+        low, high = g.arg(node, 1), g.arg(node, 2)
     axis = int(node.attr("axis", -1))
     mode = str(node.attr("round_mode") or "HALF_TO_EVEN")
     if mode not in _ROUND_MODES:

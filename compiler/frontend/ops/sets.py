@@ -1,15 +1,16 @@
-"""Rows of dense tensors as sets."""
+"""Rows of tensors as sets, and as sequences to compare."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tvm import relax, tirx
 from tvm.script.ir_builder import tirx as T
 
 from dlcc.compiler.errors import BadAttr
-from dlcc.compiler.frontend.emitter import Emitter
+from dlcc.compiler.frontend.emitter import Dim, Emitter, larger_dim
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.loops import first_rows, loop_kernel, product, wide
 from dlcc.compiler.frontend.ops.table import OpTable
@@ -25,29 +26,84 @@ _MEMBER = {
 }
 
 
-@SETS.op("DenseToDenseSetOperation")
-def dense_set_operation(g: Emitter, node: Node) -> Sequence[relax.Expr]:
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of elements: the values, and where each row begins, up to the end of the last."""
+
+    values: relax.Expr
+    starts: relax.Expr
+    lead: Sequence[Dim]
+
+    @property
+    def tensors(self) -> list[relax.Expr]:
+        return [self.values, self.starts]
+
+
+def dense_rows(g: Emitter, x: relax.Expr) -> Rows:
+    """The last axis of a tensor as rows."""
+    *lead, width = g.shape(x)
+    rows = product(lead)
+
+    def body(_: Any, out: Any) -> None:
+        with T.serial(0, rows + 1) as r:
+            out[r] = wide(r) * width
+
+    starts = loop_kernel(g, "row_starts", [x], [([rows + 1], "int64")], body)[0]
+    return Rows(x, starts, lead)
+
+
+def sparse_rows(g: Emitter, node: Node, index: int, lead: Sequence[Dim]) -> Rows:
+    """A sparse tensor (inputs `index` and the next two), in order, as rows of the shape `lead`."""
+    indices, values = g.arg(node, index), g.arg(node, index + 1)
+    count, rank, rows = g.shape(indices)[0], len(lead) + 1, product(lead)
+
+    def body(at: Any, out: Any) -> None:
+        with T.serial(0, rows + 1) as r:
+            out[r] = tirx.const(0, "int64")
+        with T.serial(0, count) as i:
+            row = tirx.const(0, "int64")
+            for k, extent in enumerate(lead):
+                row = row * extent + at[wide(i) * rank + k]
+            out[row + 1] = out[row + 1] + 1
+        with T.serial(0, rows) as r:
+            out[r + 1] = out[r] + out[r + 1]
+
+    starts = loop_kernel(g, "row_starts", [indices], [([rows + 1], "int64")], body, lead)[0]
+    return Rows(values, starts, lead)
+
+
+@SETS.op("DenseToDenseSetOperation", "DenseToSparseSetOperation", "SparseToSparseSetOperation")
+def set_operation(g: Emitter, node: Node) -> Sequence[relax.Expr]:
     """Of each pair of rows the elements of the result, in order, as a sparse tensor.
 
     (…, m) and (…, n) -> indices (k, rank), values (k,), shape (rank,).
+    Source: tensorflow/core/kernels/set_kernels.cc.
     """
     how = str(node.attr("set_operation")).lower()
     if how not in _MEMBER:
         raise BadAttr(node, "set_operation", found=how, expected=tuple(_MEMBER))
-    a, b = g.args(node)
-    *lead, m = g.shape(a)
-    n, rank, rows = g.shape(b)[-1], len(lead) + 1, product(lead)
-    dtype = g.dtype(a)
+    if node.op.startswith("Sparse"):
+        a = sparse_rows(g, node, 0, g.dims(node, 2)[:-1])
+        return _combined(g, node, how, a, sparse_rows(g, node, 3, a.lead))
+    a = dense_rows(g, g.arg(node, 0))
+    if node.op == "DenseToDenseSetOperation":
+        return _combined(g, node, how, a, dense_rows(g, g.arg(node, 1)))
+    return _combined(g, node, how, a, sparse_rows(g, node, 1, a.lead))
 
-    def body(x: Any, y: Any, *outs: Any) -> None:
+
+def _combined(g: Emitter, node: Node, how: str, a: Rows, b: Rows) -> Sequence[relax.Expr]:
+    lead, dtype, rank, rows = a.lead, g.dtype(a.values), len(a.lead) + 1, product(a.lead)
+
+    def body(x: Any, x_starts: Any, y: Any, y_starts: Any, *outs: Any) -> None:
         indices, values, shape, best, s = outs
         for axis, size in enumerate(lead):
             shape[axis] = wide(size)
         s[0], shape[rank - 1] = (tirx.const(0, "int64"),) * 2
         with T.serial(0, rows) as r:
             s[1], s[2] = tirx.const(0, "int64"), tirx.const(0, "int64")
-            with T.serial(0, m + n):
-                _next_element(((x, r * m, m), (y, r * n, n)), best, s)
+            sets = [(t, at[r], at[r + 1] - at[r]) for t, at in ((x, x_starts), (y, y_starts))]
+            with T.serial(0, sets[0][2] + sets[1][2]):
+                _next_element(sets, best, s)
                 member = _MEMBER[how](s[3] > 0, s[4] > 0)
                 with T.If(member), T.Then():
                     rest = wide(r)
@@ -60,12 +116,52 @@ def dense_set_operation(g: Emitter, node: Node) -> Sequence[relax.Expr]:
                 best[1] = best[0]
             shape[rank - 1] = tirx.max(shape[rank - 1], s[1])
 
-    most = rows * (m + n)
+    most = product(g.shape(a.values)) + product(g.shape(b.values))
     outputs = [([most, rank], "int64"), ([most], dtype), ((rank,), "int64"), ((2,), dtype),
                ((5,), "int64")]  # fmt: skip
-    made = loop_kernel(g, "set_operation", [a, b], outputs, body)
+    made = loop_kernel(g, "set_operation", [*a.tensors, *b.tensors], outputs, body, lead)
     count = g.emit(relax.op.strided_slice(made[4], [0], [0], [1]))
     return [*first_rows(g, node, made[:2], count), made[2]]
+
+
+@SETS.op("EditDistance")
+def edit_distance(g: Emitter, node: Node) -> relax.Expr:
+    """How many elements to insert, take out or change from each row of one tensor to the other's.
+
+    Normalised by the length of the second; from none to none is 0.
+    Source: tensorflow/core/kernels/edit_distance_op.cc.
+    """
+    shapes = (g.dims(node, 2)[:-1], g.dims(node, 5)[:-1])
+    lead = [larger_dim(p, q) for p, q in zip(*shapes, strict=True)]
+    tried, truth = (sparse_rows(g, node, k, lead) for k in (0, 3))
+    most, normalize = g.shape(truth.values)[0] + 1, bool(node.attr("normalize", True))
+
+    def body(x: Any, x_starts: Any, y: Any, y_starts: Any, out: Any, cost: Any, s: Any) -> None:
+        one = tirx.const(1, "int64")
+        with T.serial(0, product(lead)) as r:
+            (i0, m), (j0, n) = ((t[r], t[r + 1] - t[r]) for t in (x_starts, y_starts))
+            with T.serial(0, n + 1) as j:
+                cost[j] = wide(j)
+            with T.serial(0, m) as i:
+                s[0], cost[0] = cost[0], wide(i) + one
+                with T.serial(0, n) as j:
+                    other = tirx.Cast("int64", x[i0 + i] != y[j0 + j])
+                    s[1] = cost[j + 1]
+                    cheaper = tirx.min(cost[j + 1], cost[j]) + one
+                    cost[j + 1] = tirx.min(s[0] + other, cheaper)
+                    s[0] = s[1]
+            out[r] = _normalised(cost[n], n) if normalize else tirx.Cast("float32", cost[n])
+
+    outputs = [(lead, "float32"), ([most], "int64"), ((2,), "int64")]
+    tensors = [*tried.tensors, *truth.tensors]
+    return loop_kernel(g, "edit_distance", tensors, outputs, body, lead)[0]
+
+
+def _normalised(cost: Any, length: Any) -> Any:
+    zero = tirx.const(0, "int64")
+    share = tirx.Cast("float32", cost) / tirx.Cast("float32", tirx.max(length, wide(1)))
+    none = tirx.if_then_else(cost == zero, tirx.const(0.0), tirx.infinity("float32"))
+    return tirx.if_then_else(length == zero, none, share)
 
 
 @SETS.op("SetSize")

@@ -108,14 +108,16 @@ def sparse_reshape(g: Emitter, node: Node) -> Sequence[relax.Expr]:
     return [loop_kernel(g, "sparse_reshape", tensors, outputs, body)[0], shape]
 
 
-@SPARSE.op("SparseFillEmptyRows")
-def sparse_fill_empty_rows(g: Emitter, node: Node) -> Sequence[relax.Expr]:
+@SPARSE.op("SparseFillEmptyRows", "RaggedFillEmptyRows")
+def fill_empty_rows(g: Emitter, node: Node) -> Sequence[relax.Expr]:
     """Every row gets an element: (indices, values, row was empty, new position of each element).
 
+    A ragged tensor's indices are the rows alone.
     Source: tensorflow/core/kernels/fill_empty_rows_functor.h.
     """
-    indices, values, _shape, default = g.args(node)
-    count, rank = g.shape(indices)[0], static_int(g.shape(indices)[1])
+    indices, values, default = g.arg(node, 0), g.arg(node, 1), g.arg(node, 3)
+    count, *own = g.shape(indices)
+    rank = static_int(own[0]) if own else 1
     if rank is None:
         raise BadNode(node, "the number of coordinates of an element is not known")
     rows = g.dims(node, 2)[0]
@@ -124,7 +126,7 @@ def sparse_fill_empty_rows(g: Emitter, node: Node) -> Sequence[relax.Expr]:
     def body(at: Any, v: Any, other: Any, *outs: Any) -> None:
         _fill_rows((count, rank, rows), (at, v, other), outs)
 
-    outputs = [([full, rank], "int64"), ([full], g.dtype(values)), ([rows], "bool"),
+    outputs = [([full, *own], "int64"), ([full], g.dtype(values)), ([rows], "bool"),
                ([count], "int64"), ([rows], "int64"), ([1], "int64")]  # fmt: skip
     made = loop_kernel(g, "fill_empty_rows", [indices, values, default], outputs, body)
     kept = first_rows(g, node, made[:2], made[5])
