@@ -19,7 +19,8 @@ from dlcc.compiler.frontend.graph import Node
 # computes bfloat16 in float32, also what only moves elements: TVM has no right vector code.
 HANDED_ON = frozenset({
     "Bitcast", "Case", "If", "PartitionedCall", "StatefulPartitionedCall", "StatelessCase",
-    "StatelessIf", "StatelessWhile", "While", "ExpandDims", "Rank", "Reshape", "Shape", "ShapeN",
+    "StatelessIf", "StatelessWhile", "While", "For", "MapDefun", "RemoteCall", "ExpandDims",
+    "Rank", "Reshape", "Shape", "ShapeN",
     "Size", "Squeeze", "Assert", "CheckNumerics", "Const", "DebugGradientIdentity", "DeepCopy",
     "EnsureShape", "HostConst", "Identity", "IdentityN", "NoOp", "Placeholder", "PlaceholderV2",
     "PlaceholderWithDefault", "PreventGradient", "Print", "PrintV2", "ReadVariableOp",
