@@ -29,8 +29,6 @@ DIFFERENT = {
     "SplitV": "TensorFlow's process ends where sizes are int8",
     "Round": "TensorFlow's kernel for integers gives 0",
     "UniqueWithCounts": "TensorFlow's table of float16 keys tells 0.0 from -0.0",
-    "UnsortedSegmentMax": "the lowest float32 is -inf in bfloat16",
-    "UnsortedSegmentMin": "the largest float32 is inf in bfloat16",
     "Conv3D": "TensorFlow rounds each step to bfloat16",
 }
 PRECISE = {  # TensorFlow or we compute these in float32, or by a series made for it
