@@ -35,7 +35,8 @@ _HALF = frozenset({
     "TruncateMod", "Softmax", "LogSoftmax", "Sum", "Mean", "Prod", "Cumsum", "Cumprod", "L2Loss",
     "EuclideanNorm", "MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum", "Conv2D",
     "Conv2DBackpropInput", "Conv3D", "Conv3DBackpropInputV2", "DepthwiseConv2dNative", "AvgPool",
-    "AvgPool3D", "LRN", "Softplus", "BlockLSTM", "BlockLSTMV2", "LSTMBlockCell", "GRUBlockCell",
+    "AvgPool3D", "LRN", "LRNGrad", "Softplus", "BlockLSTM", "BlockLSTMV2", "LSTMBlockCell",
+    "GRUBlockCell",
     "SparseTensorDenseMatMul", "SoftmaxCrossEntropyWithLogits",
     "SparseSoftmaxCrossEntropyWithLogits",
 })  # fmt: skip

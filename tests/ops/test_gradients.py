@@ -103,6 +103,14 @@ CASES = [
     Case("ResizeBilinearGrad", [feed(normal(1, 1, 5, 2)), feed(normal(1, 3, 1, 2, dtype="f8"))],
          "float64", attrs={"align_corners": True}),
     *_channels_first(),
+    *(
+        Case("LRNGrad", [feed(normal(2, 3, 2, 7, seed=i)) for i in range(3)], str(radius),
+             attrs={"depth_radius": radius, "bias": 1.5, "alpha": 0.3, "beta": 0.75})
+        for radius in (1, 4)
+    ),
+    Case("LRNGrad", [feed(normal(1, 2, 2, 3, seed=i)) for i in range(3)], "defaults"),
+    Case("LRNGrad", [feed(normal(2, 2, 2, 5, seed=i, dtype="float16")) for i in range(3)],
+         "float16", rtol=2e-2, atol=1e-2, why="TensorFlow sums in float16"),
 ]  # fmt: skip
 
 
