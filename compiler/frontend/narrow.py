@@ -38,15 +38,16 @@ _HALF = frozenset({
     "AvgPool3D", "LRN", "LRNGrad", "Softplus", "BlockLSTM", "BlockLSTMV2", "LSTMBlockCell",
     "GRUBlockCell",
     "SparseTensorDenseMatMul", "SoftmaxCrossEntropyWithLogits",
-    "SparseSoftmaxCrossEntropyWithLogits",
+    "SparseSoftmaxCrossEntropyWithLogits", "CumulativeLogsumexp", "FusedPadConv2D",
+    "FusedResizeAndPadConv2D",
 })  # fmt: skip
 # TVM compares single bits as if they were floats, and does not add them.
 _BOOL = frozenset({
     "Equal", "NotEqual", "Unique", "UniqueV2", "UniqueWithCounts", "UniqueWithCountsV2",
-    "ListDiff", "ScatterNd",
+    "ListDiff", "ScatterNd", "ScatterNdNonAliasingAdd",
 })  # fmt: skip
 # TVM's library sorts floats and integers of 32 and 64 bits.
-_SORTS = frozenset({"TopKV2", "NthElement"})
+_SORTS = frozenset({"TopK", "TopKV2", "NthElement"})
 _SORTED_AS = {
     "int8": "int32", "uint8": "int32", "int16": "int32", "uint16": "int32", "uint32": "int64",
 }  # fmt: skip
@@ -54,7 +55,8 @@ _SORTED_AS = {
 # op -> its first output whose dtype is not that of the input. Source: the op definitions.
 _OTHER_FROM = {
     "Cast": 0, "CropAndResize": 0, "ResizeArea": 0, "ResizeBicubic": 0, "ResizeBilinear": 0,
-    "FusedBatchNormV2": 1, "FusedBatchNormV3": 1, "TopKV2": 1, "Unique": 1, "UniqueV2": 1,
+    "FusedBatchNormV2": 1, "FusedBatchNormV3": 1, "TopK": 1, "TopKV2": 1,
+    "ScaleAndTranslate": 0, "SparseMatMul": 0, "Unique": 1, "UniqueV2": 1,
     "UniqueWithCounts": 1, "UniqueWithCountsV2": 1, "ListDiff": 1,
 }  # fmt: skip
 
@@ -70,7 +72,7 @@ def converted_wide(g: Emitter, node: Node, convert: Callable[[], Any]) -> Any:
         return convert()
     with g.widened(narrow, wide):
         results = convert()
-    first = 0 if node.attr("Tout") == wide else _OTHER_FROM.get(node.op)
+    first = 0 if wide in (node.attr("Tout"), node.attr("T")) else _OTHER_FROM.get(node.op)
     if not isinstance(results, list | tuple):
         return results if first == 0 else _narrowed(g, results, narrow, wide)
     kept = len(results) if first is None else first
