@@ -25,6 +25,7 @@ def lowered(
     The bodies of what were frames and conditions join `functions`.
     """
     ends = set(cut)
+    nodes = _with_flows(nodes)
     try:
         nodes = _without_frames(nodes, ends, results, functions)
     except (LookupError, ValueError, StopIteration) as error:
@@ -34,6 +35,27 @@ def lowered(
         ) from error
     kept = reached(nodes, ends, results)
     return in_order({n: nodes[n] for n in nodes if n in kept})
+
+
+def _with_flows(nodes: Mapping[str, Node]) -> Mapping[str, Node]:
+    """The constants at which a flow of TensorArray or TensorArrayV2 begins, as its handle.
+
+    Before:  flow = Const(0.0, ^array); Enter(flow)
+    After:   flow = Identity(array);    Enter(flow)
+
+    The constant follows the array by a control input: from TensorArrayV3 on the op makes the flow.
+    """
+    arrays = {n.name for n in nodes.values() if n.op in ("TensorArray", "TensorArrayV2")}
+    if not arrays:
+        return nodes
+    return {name: _flow(node, arrays) for name, node in nodes.items()}
+
+
+def _flow(node: Node, arrays: set[str]) -> Node:
+    made = [c for c in node.control_inputs if c in arrays]
+    if node.op != "Const" or len(made) != 1 or node.attr("dtype") != "float32":
+        return node
+    return Node(node.name, "Identity", (TensorRef(made[0], 0),), {"T": "float32"})
 
 
 def _without_frames(

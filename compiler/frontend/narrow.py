@@ -19,7 +19,8 @@ from dlcc.compiler.frontend.graph import Node
 # computes bfloat16 in float32, also what only moves elements: TVM has no right vector code.
 HANDED_ON = frozenset({
     "Bitcast", "Case", "If", "PartitionedCall", "StatefulPartitionedCall", "StatelessCase",
-    "StatelessIf", "StatelessWhile", "While", "ExpandDims", "Rank", "Reshape", "Shape", "ShapeN",
+    "StatelessIf", "StatelessWhile", "While", "For", "MapDefun", "RemoteCall", "ExpandDims",
+    "Rank", "Reshape", "Shape", "ShapeN",
     "Size", "Squeeze", "Assert", "CheckNumerics", "Const", "DebugGradientIdentity", "DeepCopy",
     "EnsureShape", "HostConst", "Identity", "IdentityN", "NoOp", "Placeholder", "PlaceholderV2",
     "PlaceholderWithDefault", "PreventGradient", "Print", "PrintV2", "ReadVariableOp",
@@ -34,17 +35,19 @@ _HALF = frozenset({
     "TruncateMod", "Softmax", "LogSoftmax", "Sum", "Mean", "Prod", "Cumsum", "Cumprod", "L2Loss",
     "EuclideanNorm", "MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum", "Conv2D",
     "Conv2DBackpropInput", "Conv3D", "Conv3DBackpropInputV2", "DepthwiseConv2dNative", "AvgPool",
-    "AvgPool3D", "LRN", "Softplus", "BlockLSTM", "BlockLSTMV2", "LSTMBlockCell", "GRUBlockCell",
+    "AvgPool3D", "LRN", "LRNGrad", "Softplus", "BlockLSTM", "BlockLSTMV2", "LSTMBlockCell",
+    "GRUBlockCell",
     "SparseTensorDenseMatMul", "SoftmaxCrossEntropyWithLogits",
-    "SparseSoftmaxCrossEntropyWithLogits",
+    "SparseSoftmaxCrossEntropyWithLogits", "CumulativeLogsumexp", "FusedPadConv2D",
+    "FusedResizeAndPadConv2D",
 })  # fmt: skip
 # TVM compares single bits as if they were floats, and does not add them.
 _BOOL = frozenset({
     "Equal", "NotEqual", "Unique", "UniqueV2", "UniqueWithCounts", "UniqueWithCountsV2",
-    "ListDiff", "ScatterNd",
+    "ListDiff", "ScatterNd", "ScatterNdNonAliasingAdd",
 })  # fmt: skip
 # TVM's library sorts floats and integers of 32 and 64 bits.
-_SORTS = frozenset({"TopKV2", "NthElement"})
+_SORTS = frozenset({"TopK", "TopKV2", "NthElement"})
 _SORTED_AS = {
     "int8": "int32", "uint8": "int32", "int16": "int32", "uint16": "int32", "uint32": "int64",
 }  # fmt: skip
@@ -52,7 +55,8 @@ _SORTED_AS = {
 # op -> its first output whose dtype is not that of the input. Source: the op definitions.
 _OTHER_FROM = {
     "Cast": 0, "CropAndResize": 0, "ResizeArea": 0, "ResizeBicubic": 0, "ResizeBilinear": 0,
-    "FusedBatchNormV2": 1, "FusedBatchNormV3": 1, "TopKV2": 1, "Unique": 1, "UniqueV2": 1,
+    "FusedBatchNormV2": 1, "FusedBatchNormV3": 1, "TopK": 1, "TopKV2": 1,
+    "ScaleAndTranslate": 0, "SparseMatMul": 0, "Unique": 1, "UniqueV2": 1,
     "UniqueWithCounts": 1, "UniqueWithCountsV2": 1, "ListDiff": 1,
 }  # fmt: skip
 
@@ -68,7 +72,7 @@ def converted_wide(g: Emitter, node: Node, convert: Callable[[], Any]) -> Any:
         return convert()
     with g.widened(narrow, wide):
         results = convert()
-    first = 0 if node.attr("Tout") == wide else _OTHER_FROM.get(node.op)
+    first = 0 if wide in (node.attr("Tout"), node.attr("T")) else _OTHER_FROM.get(node.op)
     if not isinstance(results, list | tuple):
         return results if first == 0 else _narrowed(g, results, narrow, wide)
     kept = len(results) if first is None else first

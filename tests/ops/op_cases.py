@@ -61,6 +61,7 @@ class Case:
     note: what the variant is about.   rtol, atol: 0 compares exactly.   why: their reason.
     via: an op with the same inputs to build the node from, where TensorFlow makes none of this
         name any more; `patch` are the attributes that it then gets.
+    renamed: ops of the nodes that `build` makes, and the name that each gets in dlcc's graph.
     build: builds the outputs from the arguments instead of one node of `op`.
     reference: likewise for TensorFlow's side, where its CPU has no kernel for the variant.
     outputs: which outputs to compare; default: all.
@@ -75,6 +76,7 @@ class Case:
     why: str = ""
     via: str = ""
     patch: Mapping[str, bool | int | float | bytes] = field(default_factory=dict)
+    renamed: Mapping[str, str] = field(default_factory=dict)
     build: Build | None = None
     reference: Build | None = None
     outputs: tuple[int, ...] | None = None
@@ -193,9 +195,11 @@ _FIELDS = {bool: "b", int: "i", float: "f", bytes: "s"}
 
 
 def _rename(proto: Any, built: Sequence[_Built]) -> None:
-    """Give the nodes built `via` another op the name and attributes of the op under test."""
+    """Give nodes built `via` another op, and `renamed` ones, the name of the op under test."""
     cases = {b.outputs[0].split(":")[0]: b.case for b in built if b.case.via}
+    renamed = {b.outputs[0].split("/")[0]: b.case.renamed for b in built}
     for node in proto.node:
+        node.op = renamed.get(node.name.split("/")[0], {}).get(node.op, node.op)
         if case := cases.get(node.name):
             node.op = case.op
             for name, value in case.patch.items():

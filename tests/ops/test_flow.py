@@ -14,6 +14,7 @@ N = feed(np.asarray(5, np.int32))
 AT = feed(np.asarray(2, np.int32))
 ONE_ROW = feed(normal(2, 3, seed=1))
 OPEN = -1
+LIST = "the ops that it takes to see a list"
 
 
 def function(tf: Any, body: Any, *dtypes: str) -> Any:
@@ -59,6 +60,29 @@ def call(op: str) -> Any:
         return getattr(tf.raw_ops, op)(args=[x], Tout=["float32", "int32"], f=body)
 
     return build
+
+
+def remote(tf, x):
+    body = function(tf, lambda x: tf.nn.top_k(x, 2), "float32")
+    node = tf.raw_ops.RemoteCall
+    return node(target="/CPU:0", args=[x], Tout=["float32", "int32"], f=body)
+
+
+def counted(tf, start, limit, delta, x):
+    body = function(tf, lambda i, x: x * 1.5 + tf.cast(i, "float32"), "int32", "float32")
+    return tf.raw_ops.For(start=start, limit=limit, delta=delta, input=[x], body=body)
+
+
+def mapped(tf, x, y, bias):
+    def body(x, y, bias):
+        return tf.exp(x) + bias, tf.reduce_sum(x) * tf.cast(y, "float32")
+
+    specs = [tf.TensorSpec([3], "float32"), tf.TensorSpec([], "int32"), tf.TensorSpec([3])]
+    f = tf.function(body).get_concrete_function(*specs)
+    return tf.raw_ops.MapDefun(
+        arguments=[x, y], captured_inputs=[bias], output_types=["float32", "float32"],
+        output_shapes=[[3], []], f=f,
+    )  # fmt: skip
 
 
 def listed(rest: Any) -> Any:
@@ -143,7 +167,89 @@ def split_array(tf, x):
     return [value, lengths]
 
 
-LIST = "the ops that it takes to see a list"
+def older_array(tf, size):
+    """An array as its first two versions are: the flow begins as a constant."""
+    handle = array(tf, size)[0]
+    with tf.control_dependencies([handle]):
+        return handle, tf.constant(0.0)
+
+
+def older(tf, n, k, x):
+    handle, flow = older_array(tf, 5)
+    flow = tf.raw_ops.TensorArrayScatterV3(
+        handle=handle, indices=[1, 0, 3, 4], value=tf.stack([x, x + 1, x * 2, -x]), flow_in=flow
+    )
+    flow = tf.raw_ops.TensorArrayWriteV3(handle=handle, index=k, value=x - 3, flow_in=flow)
+    read = tf.raw_ops.TensorArrayReadV3(handle=handle, index=k, flow_in=flow, dtype="float32")
+    whole = tf.raw_ops.TensorArrayGatherV3(
+        handle=handle, indices=tf.range(n), flow_in=flow, dtype="float32"
+    )
+    return [read, whole, tf.raw_ops.TensorArraySizeV3(handle=handle, flow_in=flow)]
+
+
+def older_split(tf, x):
+    handle, flow = older_array(tf, 2)
+    flow = tf.raw_ops.TensorArraySplitV3(
+        handle=handle, value=x, lengths=np.array([2, 2], np.int64), flow_in=flow
+    )
+    value, lengths = tf.raw_ops.TensorArrayConcatV3(handle=handle, flow_in=flow, dtype="float32")
+    with tf.control_dependencies([value]):
+        tf.raw_ops.TensorArrayCloseV3(handle=handle)
+    return [value, lengths]
+
+
+def older_packed(tf, x):
+    """Inputs as Unpack and Pack have them, on ops that TensorFlow makes today."""
+    handle, flow = older_array(tf, 4)
+    flow = tf.raw_ops.TensorArraySplitV3(
+        handle=handle, value=x, lengths=np.int64([1] * 4), flow_in=flow
+    )
+    return tf.raw_ops.TensorArrayConcatV3(handle=handle, flow_in=flow, dtype="float32")[0]
+
+
+def older_loop(tf, n, x):
+    """A frame of TensorFlow 1 whose flow begins as a constant outside of it."""
+    handle, flow = older_array(tf, n)
+
+    def body(i, flow):
+        row = x * tf.cast(i, "float32")
+        return i + 1, tf.raw_ops.TensorArrayWriteV3(handle=handle, index=i, value=row, flow_in=flow)
+
+    tf.compat.v1.disable_control_flow_v2()
+    _, flow = tf.compat.v1.while_loop(lambda i, f: i < n, body, [0, flow])
+    return tf.raw_ops.TensorArrayGatherV3(
+        handle=handle, indices=tf.range(n), flow_in=flow, dtype="float32"
+    )
+
+
+_MEMBERS = ("Write", "Read", "Gather", "Scatter", "Size", "Split", "Concat", "Close", "")
+
+
+def versions(name: str) -> dict[str, str]:
+    """V3 ops, and their names in another version."""
+    return {f"TensorArray{m}V3": f"TensorArray{m}{name}" for m in _MEMBERS}
+
+
+def _older_cases():
+    for which in ("", "V2"):
+        names = versions(which)
+        for op in ("", "Write", "Read", "Gather", "Scatter", "Size"):
+            yield Case(f"TensorArray{op}{which}", [N, AT, X], LIST, build=older, renamed=names)
+        for op in ("Split", "Concat", "Close"):
+            yield Case(f"TensorArray{op}{which}", [feed(normal(4, 3))], LIST, build=older_split,
+                       renamed=names)  # fmt: skip
+        yield Case(f"TensorArray{which}", [N, X], "loop", build=older_loop, renamed=names)
+    packs = {"TensorArrayConcatV3": "TensorArrayPack", "TensorArraySplitV3": "TensorArrayUnpack"}
+    for op in ("Pack", "Unpack"):
+        yield Case(
+            f"TensorArray{op}",
+            [ROWS],
+            build=older_packed,
+            renamed=versions("") | packs,
+            reference=lambda tf, x: tf.identity(x),
+        )
+
+
 NUMBERS = feed(np.asarray([3, 0, 2, 1], np.int32))
 CASES = [
     *[Case(op, [feed(np.asarray(p)), X], build=branch(op), note=str(p))
@@ -152,6 +258,13 @@ CASES = [
       for op in ("Case", "StatelessCase") for k in (0, 1, 2, 7, -1)],
     *[Case(op, [N, X], build=loop(op)) for op in ("While", "StatelessWhile")],
     *[Case(op, [X], build=call(op)) for op in ("PartitionedCall", "StatefulPartitionedCall")],
+    Case("RemoteCall", [X], build=remote, reference=lambda tf, x: tf.nn.top_k(x, 2)),
+    *[Case("For", [start, limit, delta, X], f"{start} {limit} {delta}", build=counted)
+      for start, limit, delta in ((0, 3, 1), (1, 30, 4), (5, -20, -2), (2, 2, 1))],
+    Case("For", [0, N, AT, X], "limit and step at run time", build=counted),
+    Case("MapDefun", [X, feed(np.int32([4, -2])), feed(normal(3))], build=mapped),
+    Case("MapDefun", [feed(normal(20, 3), (None, 3)), feed(np.arange(20, dtype="i4"), (None,)),
+                      feed(normal(3))], "open", build=mapped),
     *[Case(op, [N, AT, ONE_ROW], build=reserved, note=LIST)
       for op in ("TensorListReserve", "TensorListSetItem", "TensorListLength")],
     *[Case(op, [X, ONE_ROW], build=pushed, note=LIST)
@@ -186,6 +299,7 @@ CASES = [
     *[Case(op, [N, AT, ONE_ROW], build=written, note=LIST)
       for op in ("TensorArrayV3", "TensorArrayWriteV3", "TensorArrayReadV3",
                  "TensorArrayGatherV3", "TensorArrayScatterV3", "TensorArraySizeV3")],
+    *_older_cases(),
     *[Case(op, [feed(normal(4, 3))], build=split_array, note=LIST)
       for op in ("TensorArraySplitV3", "TensorArrayConcatV3", "TensorArrayCloseV3")],
 ]  # fmt: skip

@@ -42,7 +42,66 @@ def _drawn():
     yield _distribution("StatelessRandomGammaV3", [np.int32([3, 2]), *_V2, rates])
 
 
+# the lower half of the counter passes its end
+_STATE = np.int64([-513, 7, 2**60 + 12345])
+
+
+def _of_state(op, args, note="", **fields):
+    """An op on a generator's state: for TensorFlow in a variable, for dlcc a frozen one."""
+
+    def reference(tf, state, *rest):
+        handle = tf.raw_ops.VarHandleOp(dtype="int64", shape=state.shape, shared_name=f"{op}{note}")
+        with tf.control_dependencies([tf.raw_ops.AssignVariableOp(resource=handle, value=state)]):
+            function = getattr(tf.raw_ops, op)
+            names = list(inspect.signature(function).parameters)
+            return function(resource=handle, **dict(zip(names[1:], rest, strict=False)))
+
+    return Case(op, args, note, via="IdentityN", build=stand_in, reference=reference, **fields)
+
+
+def _stateful():
+    algorithm, shape = np.int64(1), np.int32([5, 7])
+    for op in ("StatefulUniform", "StatefulStandardNormalV2", "StatefulTruncatedNormal"):
+        yield _of_state(op, [_STATE, algorithm, shape], **_ROUNDED)
+    yield _of_state("StatefulUniform", [feed(_STATE), algorithm, feed(np.int64([3, 2]))],
+                    "computed", **_ROUNDED)  # fmt: skip
+    yield _of_state("StatefulUniformFullInt", [_STATE, algorithm, shape])
+    yield _of_state("StatefulUniformInt", [_STATE, algorithm, shape, np.int64(-4), np.int64(9)])
+    yield _of_state("RngReadAndSkip", [_STATE, np.int32(1), np.uint64(3)])
+    yield Case("StatefulStandardNormal", [np.int64([1, *_STATE]), np.int32([5, 7])],
+               via="IdentityN", build=stand_in, reference=_first_normal, **_ROUNDED)  # fmt: skip
+    yield Case("StatefulUniform", [_STATE], "after another node", build=_two_nodes,
+               renamed={"IdentityN": "RngReadAndSkip", "Slice": "StatefulUniform"},
+               reference=_two_draws, **_ROUNDED)  # fmt: skip
+
+
+def _first_normal(tf, state, shape):
+    return tf.raw_ops.StatelessRandomNormalV2(
+        shape=shape, key=np.uint64(_STATE[2:]), counter=_STATE[:2].astype("uint64"), alg=1
+    )
+
+
+def _two_draws(tf, state):
+    """Two nodes on one generator: the second draws what follows."""
+    handle = tf.raw_ops.VarHandleOp(dtype="int64", shape=[3], shared_name="two")
+    with tf.control_dependencies([tf.raw_ops.AssignVariableOp(resource=handle, value=state)]):
+        skipped = tf.raw_ops.RngReadAndSkip(resource=handle, alg=1, delta=np.uint64(2))
+        with tf.control_dependencies([skipped]):
+            second = tf.raw_ops.StatefulUniform(
+                resource=handle, algorithm=np.int64(1), shape=np.int64([2]), dtype="float32"
+            )
+    return [skipped, second]
+
+
+def _two_nodes(tf, state):
+    """The same with ops that have such inputs."""
+    state = tf.constant(state)
+    skipped = stand_in(tf, state, np.int32(1), np.uint64(2))
+    return [skipped, tf.raw_ops.Slice(input=state, begin=np.int64([1]), size=np.int64([2]))]
+
+
 CASES = [
+    *_stateful(),
     *(
         Case(op, [np.int32([5, 7])], dtype, attrs={"dtype": dtype, **_SEEDS}, **_ROUNDED)
         for op in ("RandomUniform", "RandomStandardNormal", "TruncatedNormal")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 import pytest
 from op_cases import Case, feed, ints, normal, uniform
@@ -79,6 +80,11 @@ CASES = [
         Case(op, [feed(ROWS), feed(np.int32([2, -1, 0, 2, 4, 0])), np.int32(5)], **LOOSE)
         for op in ("UnsortedSegmentSum", "UnsortedSegmentProd", "UnsortedSegmentMax",
                    "UnsortedSegmentMin")
+    ),
+    *(
+        Case(op, [feed(ROWS.astype(ml_dtypes.bfloat16)), feed(np.int32([2, -1, 0, 2, 4, 0])),
+                  np.int32(5)], "bfloat16")
+        for op in ("UnsortedSegmentMax", "UnsortedSegmentMin")
     ),
     Case("UnsortedSegmentSum", [feed(normal(2, 3, 4)), feed(ints(2, 3, high=4)), np.int32(4)],
          "matrix of ids", **LOOSE),

@@ -49,6 +49,7 @@ from dlcc.compiler.frontend.ops.ragged import RAGGED
 from dlcc.compiler.frontend.ops.ragged_variant import RAGGED_VARIANT
 from dlcc.compiler.frontend.ops.random import RANDOM
 from dlcc.compiler.frontend.ops.random_laws import RANDOM_LAWS
+from dlcc.compiler.frontend.ops.random_state import RANDOM_STATE
 from dlcc.compiler.frontend.ops.recurrent import RECURRENT
 from dlcc.compiler.frontend.ops.reduce import REDUCE
 from dlcc.compiler.frontend.ops.resize import RESIZE
@@ -129,6 +130,7 @@ TF_OPS = (
     | FOURIER
     | RANDOM
     | RANDOM_LAWS
+    | RANDOM_STATE
     | RECURRENT
     | LOSS
     | QUANTIZE

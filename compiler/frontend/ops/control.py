@@ -9,6 +9,7 @@ from tvm import relax
 
 from dlcc.compiler.errors import BadAttr, BadNode
 from dlcc.compiler.frontend.choice import choose
+from dlcc.compiler.frontend.counted import for_loop, mapped
 from dlcc.compiler.frontend.emitter import Emitter, Value
 from dlcc.compiler.frontend.function import Function
 from dlcc.compiler.frontend.graph import FuncRef, Node
@@ -38,6 +39,12 @@ def _named(g: Emitter, node: Node, attr: str, ref: object) -> Function:
 @CONTROL.op("PartitionedCall", "StatefulPartitionedCall")
 def call(g: Emitter, node: Node) -> Sequence[Value]:
     return g.call(node, _function(g, node, "f"), _values(g, node))
+
+
+@CONTROL.op("RemoteCall")
+def remote_call(g: Emitter, node: Node) -> Sequence[Value]:
+    """A call on the device that input 0 names: here all run on one."""
+    return g.call(node, _function(g, node, "f"), _values(g, node, 1))
 
 
 @CONTROL.op("If", "StatelessIf")
@@ -83,3 +90,17 @@ def _one_of(
 def while_(g: Emitter, node: Node) -> Sequence[Value]:
     loop = Loop(node, _function(g, node, "cond"), _function(g, node, "body"))
     return loop.run(g, _values(g, node))
+
+
+@CONTROL.op("For")
+def for_(g: Emitter, node: Node) -> Sequence[Value]:
+    """body(i, *values) for i from start by delta up to limit."""
+    _function(g, node, "body")
+    return for_loop(node).run(g, _values(g, node))[3:]
+
+
+@CONTROL.op("MapDefun")
+def map_defun(g: Emitter, node: Node) -> Sequence[Value]:
+    """f of each row of the arguments, with the captured values as they are; results stacked."""
+    _function(g, node, "f")
+    return mapped(g, node, _values(g, node))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tvm import relax, tirx
+from tvm import relax, te, tirx
 
 from dlcc.compiler.errors import BadAttr
 from dlcc.compiler.frontend.emitter import Emitter
@@ -22,7 +22,7 @@ _SELU_SCALE, _SELU_SCALE_ALPHA = 1.0507009873554804934, 1.7580993408473768599
 
 
 def _num(value: float, like: Any) -> Any:
-    return tirx.const(value, like.ty.dtype)
+    return tirx.const(value, like.dtype if isinstance(like, te.Tensor) else like.ty.dtype)
 
 
 def _where(condition: Any, like: Any) -> Any:
@@ -78,3 +78,42 @@ def bias_add_grad(g: Emitter, node: Node) -> relax.Expr:
         raise BadAttr(node, "data_format", found=layout, expected=("NHWC", "NCHW"))
     channels = 1 if layout == "NCHW" else g.rank(d) - 1
     return R.sum(d, [a for a in range(g.rank(d)) if a != channels])
+
+
+@GRADIENTS.op("LRNGrad")
+def lrn_grad(g: Emitter, node: Node) -> relax.Expr:
+    """d / n ** beta - 2 alpha beta x * (the sum of d y / n over the channels around).
+
+    n is bias + alpha * (the sum of x ** 2 around).
+    Source: tensorflow/core/kernels/lrn_op.cc, LRNGrad on a CPU.
+    """
+    radius = int(node.attr("depth_radius", 5))
+    bias, alpha, beta = (
+        float(node.attr(name, default))
+        for name, default in (("bias", 1), ("alpha", 1), ("beta", 0.5))
+    )
+
+    def compute(d: te.Tensor, x: te.Tensor, y: te.Tensor) -> te.Tensor:
+        squares = _around(x, radius, lambda *i: x(*i) * x(*i), "squares")
+        n = te.compute(x.shape, lambda *i: _num(bias, x) + _num(alpha, x) * squares(*i), "norm")
+        shares = _around(x, radius, lambda *i: d(*i) * y(*i) / n(*i), "shares")
+
+        def element(*i: Any) -> Any:
+            own = d(*i) * tirx.power(n(*i), _num(-beta, d))
+            return own - _num(2 * alpha * beta, x) * x(*i) * shares(*i)
+
+        return te.compute(x.shape, element, name="lrn_grad")
+
+    return g.te(compute, *g.args(node), name="lrn_grad")
+
+
+def _around(like: te.Tensor, radius: int, f: Callable[..., Any], name: str) -> te.Tensor:
+    """Sums of f over the channels within a radius."""
+    step = te.reduce_axis((0, 2 * radius + 1), name="step")
+
+    def element(*i: Any) -> Any:
+        k = i[-1] + step - radius
+        inside = tirx.all(k >= 0, k < like.shape[-1])
+        return te.sum(tirx.if_then_else(inside, f(*i[:-1], k), tirx.const(0, like.dtype)), step)
+
+    return te.compute(like.shape, element, name=name)

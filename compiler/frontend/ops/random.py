@@ -75,7 +75,7 @@ def truncated_normal(g: Emitter, node: Node) -> relax.Expr:
     return fill_truncated(g, seed_of(g, node)[0], g.dims(node, 0), _dtype(node))
 
 
-def _integer_law(dtype: str, lower_and_upper: bool) -> Law:
+def integer_law(dtype: str, lower_and_upper: bool) -> Law:
     """Integers in [low, high), or of all bits."""
     wide = dtype.endswith("64")
     bits = "uint64" if wide else "uint32"
@@ -96,20 +96,20 @@ def random_uniform_int(g: Emitter, node: Node) -> relax.Expr:
     seed, first = seed_of(g, node)
     bounds = [g.arg(node, first), g.arg(node, first + 1)]
     dtype = g.dtype(bounds[0])
-    return fill(g, seed, g.dims(node, 0), dtype, _integer_law(dtype, True), bounds)
+    return fill(g, seed, g.dims(node, 0), dtype, integer_law(dtype, True), bounds)
 
 
 @RANDOM.op("StatelessRandomUniformFullInt", "StatelessRandomUniformFullIntV2")
 def random_full_int(g: Emitter, node: Node) -> relax.Expr:
     """Integers of which every bit is random."""
-    law = _integer_law(_dtype(node), False)
+    law = integer_law(_dtype(node), False)
     return fill(g, seed_of(g, node)[0], g.dims(node, 0), _dtype(node), law)
 
 
 @RANDOM.op("NonDeterministicInts")
 def random_ints(g: Emitter, node: Node) -> relax.Expr:
     """Integers of any bits: those of this node's seed, the same ones at every run."""
-    law = _integer_law(str(node.attr("dtype", "int64")), False)
+    law = integer_law(str(node.attr("dtype", "int64")), False)
     return fill(g, node_seed(g, node), g.dims(node, 0), str(node.attr("dtype", "int64")), law)
 
 

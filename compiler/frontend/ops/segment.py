@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import ml_dtypes
 from tvm import relax, tirx
 from tvm.script.ir_builder import tirx as T
 
@@ -109,6 +110,17 @@ def _reduced(
     return total, sizes
 
 
+def _limited(neutral: Callable[[str], Any]) -> Callable[[str], Any]:
+    """The value of empty segments, at most the largest finite bfloat16."""
+    largest = float(ml_dtypes.finfo(ml_dtypes.bfloat16).max)
+
+    def limited(dtype: str) -> Any:
+        value = float(neutral(dtype).value)
+        return tirx.const(min(max(value, -largest), largest), dtype)
+
+    return limited
+
+
 @SEGMENT.op(*_SORTED)
 def segment(g: Emitter, node: Node) -> relax.Expr:
     """Rows joined by segment number; a number that is negative or too large is left out.
@@ -118,7 +130,10 @@ def segment(g: Emitter, node: Node) -> relax.Expr:
     data, ids = g.arg(node, 0), g.arg(node, 1)
     given = len(node.inputs) > 2
     segments = g.dims(node, 2)[0] if given else _last_segment(g, node, 1)
-    total, sizes = _reduced(g, [data, ids], _SORTED[node.op], segments, lambda i, _: i)
+    join = _SORTED[node.op]
+    if g.input_dtype(node, 0) == "bfloat16":  # read as float32, whose limits are no bfloat16
+        join = join[0], _limited(join[1])
+    total, sizes = _reduced(g, [data, ids], join, segments, lambda i, _: i)
     return _scale(g, "Mean", total, sizes) if node.op == "SegmentMean" else total
 
 

@@ -1,6 +1,7 @@
 """Gradients of pools, convolutions and mirrors: what each element of an input gave to the output.
 
-All are loops over the output that add to the input's places. NHWC only, as on TensorFlow's CPU.
+All are loops over the output that add to the input's places, in NHWC; NCHW is turned before and
+after, which TensorFlow's CPU does not serve.
 """
 
 from __future__ import annotations
@@ -23,11 +24,34 @@ WINDOW_GRADIENTS = OpTable()
 R = relax.op
 
 
-def _nhwc_window(node: Node, dims: list[Dim], kernel: list[int]) -> Window:
-    layout, axes = spatial_axes(node, 4)
-    if layout != "NHWC":
-        raise BadAttr(node, "data_format", found=layout, expected=("NHWC",))
-    return window_of(node, dims, kernel, axes)
+_TO_NHWC, _TO_NCHW = (0, 2, 3, 1), (0, 3, 1, 2)
+
+
+def _first(node: Node) -> bool:
+    """Whether channels come before space; raises BadAttr for a layout of no kind."""
+    return spatial_axes(node, 4)[0] == "NCHW"
+
+
+def _nhwc(g: Emitter, node: Node, x: relax.Expr) -> relax.Expr:
+    return g.emit(R.permute_dims(x, _TO_NHWC)) if _first(node) else x
+
+
+def _as_given(g: Emitter, node: Node, x: relax.Expr) -> relax.Expr:
+    return R.permute_dims(x, _TO_NCHW) if _first(node) else x
+
+
+def _nhwc_dims(node: Node, dims: list[Dim]) -> list[Dim]:
+    return [dims[i] for i in _TO_NHWC] if _first(node) else dims
+
+
+def _window(node: Node, dims: list[Dim], kernel: list[int]) -> Window:
+    """The window over an input of the layout given; its dimensions are in NHWC."""
+    given = [dims[i] for i in _TO_NCHW] if _first(node) else dims
+    return window_of(node, given, kernel, spatial_axes(node, 4)[1])
+
+
+def _pool_kernel(node: Node) -> list[int]:
+    return [int(node.attr("ksize")[a]) for a in spatial_axes(node, 4)[1]]
 
 
 def _zero(out: Any, count: Any, dtype: str) -> None:
@@ -51,9 +75,9 @@ def _taps(
 @WINDOW_GRADIENTS.op("MaxPoolGrad")
 def max_pool_grad(g: Emitter, node: Node) -> relax.Expr:
     """Each window's gradient to its largest element, the first among equals."""
-    x, _, d = g.args(node)
+    x, d = (_nhwc(g, node, g.arg(node, i)) for i in (0, 2))
     dims, (_, height, width, _) = g.shape(x), g.shape(d)
-    window = _nhwc_window(node, dims, [int(k) for k in node.attr("ksize")[1:3]])
+    window = _window(node, dims, _pool_kernel(node))
     n, rows, columns, channels = dims
     dtype = g.dtype(x)
 
@@ -78,15 +102,16 @@ def max_pool_grad(g: Emitter, node: Node) -> relax.Expr:
                 here = grad[((b * height + y) * width + z) * channels + c]
                 out[best[0]] = out[best[0]] + here
 
-    return loop_kernel(g, "max_pool_grad", [x, d], [(dims, dtype), ((1,), "int64")], body)[0]
+    outputs: list[Any] = [(dims, dtype), ((1,), "int64")]
+    return _as_given(g, node, loop_kernel(g, "max_pool_grad", [x, d], outputs, body)[0])
 
 
 @WINDOW_GRADIENTS.op("AvgPoolGrad")
 def avg_pool_grad(g: Emitter, node: Node) -> relax.Expr:
     """Each window's gradient in equal shares to the elements inside."""
-    dims, d = g.dims(node, 0), g.arg(node, 1)
+    dims, d = _nhwc_dims(node, g.dims(node, 0)), _nhwc(g, node, g.arg(node, 1))
     _, height, width, _ = g.shape(d)
-    window = _nhwc_window(node, dims, [int(k) for k in node.attr("ksize")[1:3]])
+    window = _window(node, dims, _pool_kernel(node))
     n, rows, columns, channels = dims
     dtype = g.dtype(d)
 
@@ -108,17 +133,18 @@ def avg_pool_grad(g: Emitter, node: Node) -> relax.Expr:
 
                 _taps(window, dims, y, z, give)
 
-    return loop_kernel(g, "avg_pool_grad", [d], [(dims, dtype), ((1,), "int32")], body, dims)[0]
+    outputs: list[Any] = [(dims, dtype), ((1,), "int32")]
+    return _as_given(g, node, loop_kernel(g, "avg_pool_grad", [d], outputs, body, dims)[0])
 
 
 @WINDOW_GRADIENTS.op("Conv2DBackpropFilter")
 def conv2d_filter_grad(g: Emitter, node: Node) -> relax.Expr:
     """For each tap, the sum over all windows of the element under it times the gradient."""
-    x, d = g.arg(node, 0), g.arg(node, 2)
+    x, d = (_nhwc(g, node, g.arg(node, i)) for i in (0, 2))
     kernel = [int(k) for k in g.static(node, 1, "the filter's sizes")]
     kh, kw, inner, outer = kernel
     dims, (_, height, width, _) = g.shape(x), g.shape(d)
-    window = _nhwc_window(node, dims, [kh, kw])
+    window = _window(node, dims, [kh, kw])
     n, rows, columns, channels = dims
     dtype = g.dtype(x)
     each = outer * inner // channels if isinstance(channels, int) else outer
