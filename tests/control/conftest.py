@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "ops"))  # for op_cases.run_dlcc
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "ops")]  # for test_control.FLOWS, op_cases.run_dlcc
 
 pytest.importorskip("tensorflow")
