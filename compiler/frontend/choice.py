@@ -55,6 +55,7 @@ def choose(g: Emitter, node: Node, condition: Value, yes: Branch, no: Branch) ->
     """
     decided = truth(g, node, condition)
     if isinstance(decided, bool):
+        g.journal.note(f"its condition is known: {str(decided).lower()}")
         return list((yes if decided else no)())
     arms = yes_arm, no_arm = _Arm.of(g, yes), _Arm.of(g, no)
     try:
@@ -65,6 +66,7 @@ def choose(g: Emitter, node: Node, condition: Value, yes: Branch, no: Branch) ->
         raise BadNode(node, f"its branches do not agree: {error}") from error
     if all(isinstance(f, Fixed) for f in forms):
         return [rebuilt(g, f, None) for f in forms]
+    g.journal.note(f"a choice of {' and '.join(m.function.name_hint for m in made)}")
     whole = g.emit(relax.If(decided, *(m() for m in made)))
     return unpacked(g, forms, whole)
 

@@ -15,6 +15,7 @@ from tvm_ffi import structural_equal
 from dlcc.compiler.errors import BadNode
 from dlcc.compiler.frontend.function import Function
 from dlcc.compiler.frontend.graph import Graph, Node, TensorRef
+from dlcc.compiler.frontend.journal import Journal
 
 # an int, or a symbolic dimension: an integer expression over the dimensions left open
 Dim: TypeAlias = int | Any
@@ -155,6 +156,8 @@ class Emitter:
         self.symbols: list[tirx.Var] = outer.symbols if outer else []
         self.keep_checks: bool = outer.keep_checks if outer else False
         self.depth: int = outer.depth + 1 if outer else 0
+        self.journal: Journal = outer.journal if outer else Journal()
+        self.scope: str = outer.scope if outer else ""  # before the names of nodes: "FUNCTION/"
 
     def call(self, node: Node, function: Function, values: Sequence[Value]) -> list[Value]:
         """The results of a function of the graph, translated in place."""
@@ -167,6 +170,7 @@ class Emitter:
                 f"which takes {len(function.arguments)}",
             )
         inner = self.within(function)
+        self.journal.note(f"calls {function.name}, whose nodes stand in its place")
         inner.values.update(zip(function.arguments, values, strict=True))
         for step in function.nodes:
             self.converters.convert(inner, step)
@@ -175,7 +179,9 @@ class Emitter:
     def within(self, function: Function) -> Emitter:
         """An emitter for the nodes of a function, without values yet."""
         graph = Graph(function.name, function.nodes, (), (), self.graph.functions)
-        return Emitter(graph, self.builder, self.converters, self)
+        inner = Emitter(graph, self.builder, self.converters, self)
+        inner.scope = f"{function.name}/" if function.named else self.scope
+        return inner
 
     # ---- inputs of a node
 
@@ -358,7 +364,11 @@ class Emitter:
 
     def emit(self, expr: relax.Expr, name: str = "") -> relax.Expr:
         """Bind an expression to a variable; its type is inferred."""
-        return self.builder.emit(expr, name or self.hint)
+        return self._noted(self.builder.emit(expr, name or self.hint))
+
+    def _noted(self, var: relax.Var) -> relax.Var:
+        self.journal.bound(str(var.name))
+        return var
 
     def te(
         self,
@@ -370,7 +380,8 @@ class Emitter:
         """Emit a kernel written as a tensor expression over `args` (tensors, or symbolic ints)."""
         args = tuple(self.normal(a) if isinstance(a, relax.Expr) else a for a in args)
         more = {"primfunc_attrs": dict(attrs)} if attrs else {}
-        return self.builder.emit_te(compute, *args, primfunc_name_hint=name, **more)
+        made = self.builder.emit_te(compute, *args, primfunc_name_hint=name, **more)
+        return self._noted(made)
 
     def tensor(self, value: Known) -> relax.Expr:
         """A compile-time value as a Relax tensor."""
@@ -393,7 +404,8 @@ class Emitter:
             return te.compute(shape, element, name="shape_values")
 
         dims = [d if isinstance(d, tirx.Expr) else tirx.IntImm("int64", int(d)) for d in flat]
-        return self.builder.emit_te(fill, *dims, primfunc_name_hint="shape_values")
+        made = self.builder.emit_te(fill, *dims, primfunc_name_hint="shape_values")
+        return self._noted(made)
 
     def const(self, array: Any, dtype: str) -> relax.Expr:
         """A constant tensor."""
