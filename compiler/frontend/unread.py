@@ -81,7 +81,8 @@ class _Trim:
             own = [TensorRef(node.name, i) for i in range(count)]
             everything = TensorRef(node.name, ALL_OUTPUTS) in read
             kept = [i for i, ref in enumerate(own) if everything or ref in read]
-            node, kept = (self._loop if node.op in LOOPS else self._call)(node, kept or [0])
+            trim = self._loop if node.op in LOOPS else self._call
+            node, kept = trim(node, kept or [0])
             numbers |= {own[i]: TensorRef(node.name, k) for k, i in enumerate(kept)}
             trimmed.append(node)
         renumbered = [
@@ -100,7 +101,7 @@ class _Trim:
             counts |= {len(node.inputs), *(len(f.arguments) for f in called)}
         return counts.pop() if len(counts) == 1 else 0
 
-    def _call(self, node: Node, kept: Sequence[int]) -> tuple[Node, Sequence[int]]:
+    def _call(self, node: Node, kept: list[int]) -> tuple[Node, list[int]]:
         attrs = dict(_undecoded(node))
         for attr in (a for a in BRANCHES if a in node.attrs):
             refs = node.attrs[attr]
@@ -110,7 +111,7 @@ class _Trim:
                 attrs[attr] = self._function(refs.name, kept)
         return replace(node, attrs=attrs), kept
 
-    def _loop(self, node: Node, kept: Sequence[int]) -> tuple[Node, Sequence[int]]:
+    def _loop(self, node: Node, kept: list[int]) -> tuple[Node, list[int]]:
         """Only the variables that are read, or that the condition or one of these needs."""
         cond, body = (self.functions[node.attrs[a].name] for a in ("cond", "body"))
         live = set(kept) | _needed(cond, cond.results)
