@@ -19,6 +19,11 @@ _FIXED: dict[str, tuple[str, ...]] = {
     "int64": ("StringToHashBucket", "StringToHashBucketFast", "StringToHashBucketStrong", "Where"),
     "int32": ("Size", "Rank"),
 }  # fmt: skip
+# they give elements of a list, whose own dtype is variant
+_OF_LISTS = (
+    "TensorListConcat", "TensorListConcatV2", "TensorListGather", "TensorListGetItem",
+    "TensorListStack",
+)  # fmt: skip
 _EACH = {"DecodeWav": ("float32", "int32")}
 
 
@@ -36,6 +41,8 @@ def dtype_of(node: Node, ref: TensorRef) -> str:
 def _told(node: Node, index: int) -> Any:
     if "Parse" in node.op and node.attr("Tdense") is not None:
         return _parsed(node)[index]
+    if node.op in _OF_LISTS and index == 0:
+        return node.attr("element_dtype")
     if node.op in _EACH:
         return _EACH[node.op][index]
     if dtype := _listed(node, _LISTS, index):
