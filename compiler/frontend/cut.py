@@ -56,10 +56,14 @@ def _told(node: Node, index: int) -> Any:
 
 def shape_of_source(node: Node, ref: TensorRef) -> tuple[int | None, ...] | None:
     """The shape that a placeholder or an iterator has of its own, or None; raises BadAttr."""
-    if node.op.startswith("Placeholder"):
-        own: Any = node.attr("shape")
-    else:
-        own = _listed(node, ("output_shapes",), ref.index)
+    own: Any
+    try:
+        if node.op.startswith("Placeholder"):
+            own = node.attr("shape")
+        else:
+            own = _listed(node, ("output_shapes",), ref.index)
+    except ValueError as error:
+        raise BadNode(node, f"its shape is damaged: {error}") from error
     if not isinstance(own, tuple | None) or not all(isinstance(d, int | None) for d in own or ()):
         raise BadAttr(node, "shape", found=own, expected=("a shape",))
     # of the older op, () means that nothing is known
