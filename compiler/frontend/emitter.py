@@ -156,6 +156,7 @@ class Emitter:
         self.symbols: list[tirx.Var] = outer.symbols if outer else []
         self.keep_checks: bool = outer.keep_checks if outer else False
         self.depth: int = outer.depth + 1 if outer else 0
+        self.inner: int = outer.inner if outer else 0  # > 0 in a block that may never run
         self.journal: Journal = outer.journal if outer else Journal()
         self.scope: str = outer.scope if outer else ""  # before the names of nodes: "FUNCTION/"
 
