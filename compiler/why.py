@@ -80,10 +80,13 @@ def why(
     for chip in chips if followed else ():
         kernels = kind(chip.kind).kernels(module, chip)
         steps += [Step(chip.name, text) for text in _kernels(kernels, followed)]
-    outcome: str = made.how
-    if made.how == "converted":
-        outcome = "kept" if set(made.variables) & set(followed) else "merged"
-    return Fate(name, op, outcome, tuple(steps))
+    return Fate(name, op, _outcome(made, followed), tuple(steps))
+
+
+def _outcome(made: Trace, followed: Mapping[str, None]) -> str:
+    if made.how != "converted":
+        return made.how
+    return "kept" if set(made.variables) & set(followed) else "merged"
 
 
 def _ops(model: Any, signature: str | None, tag: str | None) -> dict[str, str]:
