@@ -92,7 +92,7 @@ def _step(name: str, times_s: dict[str, float]) -> Iterator[None]:
     start_s = time.perf_counter()
     try:
         yield
-    except tvm.error.InternalError as error:
+    except (tvm.error.InternalError, ValueError) as error:
         lines = str(error).strip().splitlines() or ["no reason given"]
         raise ToolchainError(
             f"TVM cannot {name} the model: {lines[-1]}",
