@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dlcc.compiler.driver import find_chips
-from dlcc.compiler.errors import UnknownName, UsageError
+from dlcc.compiler.errors import UsageError
 from dlcc.targets.registry import kind
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule
 
+    from dlcc.compiler.frontend.function import Function
     from dlcc.compiler.frontend.graph import Graph
     from dlcc.compiler.frontend.trace import Trace
 
 Shapes = Mapping[str, Sequence[int | str | None] | None]
+# what loops and conditions of TF1 are made of: frontend/frames.py
+LOWERED = {
+    ref + op for op in ("Enter", "Exit", "Merge", "NextIteration", "Switch") for ref in ("", "Ref")
+} | {"LoopCond"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +55,24 @@ def why(
 ) -> Fate:
     """What became of a node on its way to kernels of a target; the rest is as for `compile`.
 
+    name: a node of the graph, in the loops and conditions of TF1 as well; FUNCTION/NODE for one of
+        a function of the model's library.
     Raises UsageError for a node that the model does not have, and what `compile` raises."""
     from dlcc.compiler.frontend.load import load
     from dlcc.compiler.frontend.translate import translate
 
     chips = find_chips(target)
-    read = partial(load, model, inputs or None, signature=signature, tag=tag)
-    graph = read(outputs or None)
+    graph = load(model, inputs or None, outputs or None, signature=signature, tag=tag)
     name = name.removesuffix(":0")
-    node = graph.by_name.get(name)
-    if node is None or any(i.ref.node == name for i in graph.inputs):
-        return _not_converted(graph, name, read)
+    if any(i.ref.node == name for i in graph.inputs):
+        return Fate(name, "", "input", (Step("load", "it is fed: nothing is computed for it"),))
+    ops = _ops(model, signature, tag)
+    if name not in ops and name not in graph.by_name:
+        raise _unknown(name, ops)
+    op = graph.by_name[name].op if name in graph.by_name else ops[name]
     translated = translate(graph)
+    if name not in translated.traces:
+        return Fate(name, op, *_left_out(graph, name, op))
     made = translated.traces[name]
     steps = [Step("translate", _translation(made))]
     followed = dict.fromkeys(made.variables)
@@ -69,41 +80,87 @@ def why(
     for chip in chips if followed else ():
         kernels = kind(chip.kind).kernels(module, chip)
         steps += [Step(chip.name, text) for text in _kernels(kernels, followed)]
-    outcome: str = made.how
-    if made.how == "converted":
-        outcome = "kept" if set(made.variables) & set(followed) else "merged"
-    return Fate(name, node.op, outcome, tuple(steps))
+    return Fate(name, op, _outcome(made, followed), tuple(steps))
 
 
-def _not_converted(graph: Graph, name: str, read: Callable[[list[str]], Graph]) -> Fate:
-    """The fate of an input, or of a node that no output needs."""
-    if any(i.ref.node == name for i in graph.inputs):
-        return Fate(name, "", "input", (Step("load", "it is fed: nothing is computed for it"),))
-    try:
-        op = read([name]).by_name[name].op
-    except UnknownName as error:
-        raise UsageError(f"the model has no node named {name!r}", hint=error.hint) from error
+def _outcome(made: Trace, followed: Mapping[str, None]) -> str:
+    if made.how != "converted":
+        return made.how
+    return "kept" if set(made.variables) & set(followed) else "merged"
+
+
+def _ops(model: Any, signature: str | None, tag: str | None) -> dict[str, str]:
+    """The op of every node of a model, those of its functions under FUNCTION/NODE."""
+    from dlcc.compiler.frontend.read import read_model
+
+    graph_def = read_model(model, signature, tag)[0].graph_def
+    ops = {str(n.name): str(n.op) for n in graph_def.node}
+    for function in graph_def.library.function:
+        scope = function.signature.name
+        ops |= {f"{scope}/{n.name}": str(n.op) for n in function.node_def}
+    return ops
+
+
+def _unknown(name: str, ops: Mapping[str, str]) -> UsageError:
+    """The error for a node that is not there, with those that look like it."""
+    inner = [known for known in ops if known.endswith(f"/{name}")]
+    near = inner or difflib.get_close_matches(name, ops, 3)
+    hint = f"is it one of these? {', '.join(near[:3])}" if near else ""
+    return UsageError(f"the model has no node named {name!r}", hint=hint)
+
+
+def _left_out(graph: Graph, name: str, op: str) -> tuple[str, tuple[Step, ...]]:
+    """Outcome and steps of a node that was not translated."""
+    if op in LOWERED:
+        text = "a part of a loop or a condition of TF1, which became one node While or If"
+        return "passed on", (Step("load", text),)
     asked = ", ".join(o.name for o in graph.outputs)
-    return Fate(name, op, "pruned", (Step("load", f"no output needs it: {asked}"),))
+    also = ""
+    if any(name in _nodes_of(graph.functions[f], f) for f in graph.functions):
+        also = ", or what it decides is settled at compile time (a known condition)"
+    return "pruned", (Step("load", f"no output needs it{also}: {asked}"),)
+
+
+def _nodes_of(function: Function, called: str) -> set[str]:
+    """The nodes of a function, as they are asked for."""
+    return {f"{called}/{n.name}" if function.named else n.name for n in function.nodes}
 
 
 def _translation(made: Trace) -> str:
+    """What a node became, in words."""
+    said = list(made.notes)
+    if made.times > 1:
+        said.append(f"translated {made.times} times")
     if made.how == "folded":
-        return "its value is known: a constant"
-    if made.how == "passed on":
-        return "it adds nothing: its result is that of its input"
-    return ", ".join(f"{var} = {op}" for var, op in made.variables.items())
+        said.append("its value is known: a constant")
+    elif made.how == "passed on" and not made.notes:
+        said.append("it adds nothing: its result is that of its input")
+    if said and made.variables:
+        return f"{'; '.join(said)}: {_calls(made)}"
+    return "; ".join(said) or _calls(made)
+
+
+def _calls(made: Trace) -> str:
+    """The calls that a node became, by the function of the module that they are in."""
+    groups: dict[str, list[str]] = {}
+    for var, op in made.variables.items():
+        groups.setdefault(made.functions.get(var, "main"), []).append(f"{var} = {op}")
+    return "; ".join(
+        ", ".join(calls) if function == "main" else f"in {function}: {', '.join(calls)}"
+        for function, calls in groups.items()
+    )
 
 
 def _through_passes(module: IRModule, followed: dict[str, None], steps: list[Step]) -> IRModule:
     """The optimised module; `followed` becomes the variables that the node's lived on in."""
+    from dlcc.compiler.frontend.trace import bindings_of
     from dlcc.compiler.passes.pipeline import PIPELINE
     from dlcc.compiler.passes.rewrite import recorded
 
     for title, run in PIPELINE:
         with recorded() as events:
             module = run(module)
-        there = {b.var.name for block in module["main"].body.blocks for b in block.bindings}
+        there = {str(b.var.name) for _, bindings in bindings_of(module) for b in bindings}
         gone = [v for v in followed if v not in there]
         for event in dict.fromkeys(events):
             about = [v for v in (event.variable, *event.reads) if v in followed]

@@ -12,7 +12,8 @@ from typing import Any
 
 from tvm import relax, te, tirx
 
-from dlcc.compiler.frontend.emitter import Dim, Emitter, same_dim
+from dlcc.compiler.frontend.dims import Dim, same_dim
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.loops import product
 

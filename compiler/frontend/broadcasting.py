@@ -6,7 +6,8 @@ from typing import Any
 
 from tvm import relax, te, tirx, topi
 
-from dlcc.compiler.frontend.emitter import Dim, Emitter, same_dim
+from dlcc.compiler.frontend.dims import Dim, same_dim
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
 
 R = relax.op

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,22 +22,30 @@ _HOST_ONLY = (
 )  # fmt: skip
 _RANDOM = ("Random", "Multinomial", "StatefulUniform", "StatelessRandom", "TruncatedNormal")
 _NO_TENSOR = ("string", "resource", "variant")
+# what only hands on what a loop made: lists, counters
+_PASSED = ("Identity", "IdentityN", "Range", "TensorArraySizeV3", "TensorListLength")
 _NO_PLACE_TO_CUT = ("Const", "Placeholder", "PlaceholderV2", "NoOp")
 
 
 def missing_nodes(graph: Graph) -> list[Node]:
-    """The nodes between inputs and outputs that no converter serves, with those of functions."""
+    """The nodes between inputs and outputs that no converter serves, with those of functions.
+
+    A node of a function of the model's library is named FUNCTION/NODE.
+    """
     cut = {i.ref.node for i in graph.inputs}
     seen: set[str] = set()
     missing: list[Node] = []
-    waiting = [[node for node in graph.nodes if node.name not in cut]]
+    waiting = [("", [node for node in graph.nodes if node.name not in cut])]
     while waiting:
-        nodes = waiting.pop()
-        missing += [n for n in TF_OPS.missing(nodes) if n.op not in graph.functions]
+        scope, nodes = waiting.pop()
+        found = [n for n in TF_OPS.missing(nodes) if n.op not in graph.functions]
+        missing += [replace(n, name=f"{scope}{n.name}") for n in found] if scope else found
         for name in _called(nodes):
             if name not in seen and name in graph.functions:
                 seen.add(name)
-                waiting.append(list(graph.functions[name].nodes))
+                function = graph.functions[name]
+                inner = f"{function.name}/" if function.named else scope
+                waiting.append((inner, list(function.nodes)))
     return missing
 
 
@@ -70,6 +79,12 @@ def _named(node: Node, by_name: Mapping[str, Node]) -> Iterator[str]:
 def way_out(graph: Graph, missing: Sequence[Node]) -> str:
     """A hint: the tensors to feed or to stop at instead, or what to write."""
     ways = []
+    if around := _around_host_only(graph, missing):
+        listed = " ".join(f"--input {name}=SHAPE" for name in around[:3])
+        ways.append(
+            "a loop, branch or function that a host has to run is among them: feed what it makes, "
+            f"computed before: {listed}"
+        )
     if behind := _behind_host_only(graph, missing):
         names = [ref.node if not ref.index else str(ref) for ref in behind[:3]]
         listed = " ".join(f"--input {name}=SHAPE" for name in names)
@@ -77,6 +92,45 @@ def way_out(graph: Graph, missing: Sequence[Node]) -> str:
     if any(node.op.startswith(_RANDOM) for node in missing):
         ways.append("random numbers are mostly of dropout: export the model for inference")
     return "; ".join([*ways, _stop_before(graph, missing)])
+
+
+def _around_host_only(graph: Graph, missing: Sequence[Node]) -> list[str]:
+    """The numbers that come out of loops, branches and calls with nodes for a host inside.
+
+    Of a list or a loop's counter nobody can feed the numbers: the first tensors behind are named.
+    """
+    own = graph.by_name
+    host = {n.name for n in missing if n.op.startswith(_HOST_ONLY) and n.name not in own}
+    if not host:
+        return []
+    holders = {n.name for n in graph.nodes if host & _names_within(graph, n, set())}
+    readers = [n for n in graph.nodes if n.name not in holders]
+    found: dict[str, None] = {}
+    made = set(holders)
+    for node in readers:
+        if not any(r.node in made for r in node.inputs):
+            continue
+        ref = TensorRef(node.name, 0)
+        if node.op not in _PASSED and _can_be_fed(own, ref):
+            found[node.name] = None
+        else:
+            made.add(node.name)
+    return list(found)
+
+
+def _names_within(graph: Graph, node: Node, seen: set[str], scope: str = "") -> set[str]:
+    """The nodes of the functions that a node calls, and of those that these call."""
+    names: set[str] = set()
+    for called in _called([node]):
+        if called in seen or called not in graph.functions:
+            continue
+        seen.add(called)
+        function = graph.functions[called]
+        inner = f"{function.name}/" if function.named else scope
+        names |= {f"{inner}{n.name}" for n in function.nodes}
+        for step in function.nodes:
+            names |= _names_within(graph, step, seen, inner)
+    return names
 
 
 def _behind_host_only(graph: Graph, missing: Sequence[Node]) -> list[TensorRef]:

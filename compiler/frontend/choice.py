@@ -9,7 +9,7 @@ from tvm import relax
 
 from dlcc.compiler.errors import BadNode
 from dlcc.compiler.frontend.closure import Closure, block_of, closure
-from dlcc.compiler.frontend.emitter import Emitter, Known, ListValue, Value
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.forms import (
     Fixed,
     Form,
@@ -22,6 +22,7 @@ from dlcc.compiler.frontend.forms import (
     same,
 )
 from dlcc.compiler.frontend.graph import Node
+from dlcc.compiler.frontend.values import Known, ListValue, Value
 
 Branch = Callable[[], Sequence[Value]]
 
@@ -55,6 +56,7 @@ def choose(g: Emitter, node: Node, condition: Value, yes: Branch, no: Branch) ->
     """
     decided = truth(g, node, condition)
     if isinstance(decided, bool):
+        g.journal.note(f"its condition is known: {str(decided).lower()}")
         return list((yes if decided else no)())
     arms = yes_arm, no_arm = _Arm.of(g, yes), _Arm.of(g, no)
     try:
@@ -65,6 +67,7 @@ def choose(g: Emitter, node: Node, condition: Value, yes: Branch, no: Branch) ->
         raise BadNode(node, f"its branches do not agree: {error}") from error
     if all(isinstance(f, Fixed) for f in forms):
         return [rebuilt(g, f, None) for f in forms]
+    g.journal.note(f"a choice of {' and '.join(m.function.name_hint for m in made)}")
     whole = g.emit(relax.If(decided, *(m() for m in made)))
     return unpacked(g, forms, whole)
 

@@ -24,9 +24,11 @@ class Closure:
 def block_of(g: Emitter, emit: Callable[[], object]) -> relax.BindingBlock:
     """What `emit` emits, as a block of its own instead of in the function under construction."""
     g.builder._begin_binding_block()
+    g.inner += 1
     try:
         emit()
     finally:
+        g.inner -= 1
         block = g.builder._end_block()
     return block
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from tvm import relax
 
-from dlcc.compiler.frontend.emitter import Complex, Emitter, Known, Value, is_complex, known
+from dlcc.compiler.frontend.emitter import Emitter
+from dlcc.compiler.frontend.values import Complex, Known, Value, is_complex, known
 
 R = relax.op
 

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from dlcc.compiler.errors import BadNode
-from dlcc.compiler.frontend.emitter import Emitter, Known, ListValue, Value, known
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.function import Function
 from dlcc.compiler.frontend.graph import Node, TensorRef
 from dlcc.compiler.frontend.lists import rows_of
 from dlcc.compiler.frontend.repeat import Loop
+from dlcc.compiler.frontend.values import Known, ListValue, Value, known
 
 
 def _refs(name: str, count: int) -> tuple[TensorRef, ...]:

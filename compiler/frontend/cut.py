@@ -19,6 +19,11 @@ _FIXED: dict[str, tuple[str, ...]] = {
     "int64": ("StringToHashBucket", "StringToHashBucketFast", "StringToHashBucketStrong", "Where"),
     "int32": ("Size", "Rank"),
 }  # fmt: skip
+# they give elements of a list, whose own dtype is variant
+_OF_LISTS = (
+    "TensorListConcat", "TensorListConcatV2", "TensorListGather", "TensorListGetItem",
+    "TensorListStack",
+)  # fmt: skip
 _EACH = {"DecodeWav": ("float32", "int32")}
 
 
@@ -36,6 +41,8 @@ def dtype_of(node: Node, ref: TensorRef) -> str:
 def _told(node: Node, index: int) -> Any:
     if "Parse" in node.op and node.attr("Tdense") is not None:
         return _parsed(node)[index]
+    if node.op in _OF_LISTS and index == 0:
+        return node.attr("element_dtype")
     if node.op in _EACH:
         return _EACH[node.op][index]
     if dtype := _listed(node, _LISTS, index):
@@ -49,10 +56,14 @@ def _told(node: Node, index: int) -> Any:
 
 def shape_of_source(node: Node, ref: TensorRef) -> tuple[int | None, ...] | None:
     """The shape that a placeholder or an iterator has of its own, or None; raises BadAttr."""
-    if node.op.startswith("Placeholder"):
-        own: Any = node.attr("shape")
-    else:
-        own = _listed(node, ("output_shapes",), ref.index)
+    own: Any
+    try:
+        if node.op.startswith("Placeholder"):
+            own = node.attr("shape")
+        else:
+            own = _listed(node, ("output_shapes",), ref.index)
+    except ValueError as error:
+        raise BadNode(node, f"its shape is damaged: {error}") from error
     if not isinstance(own, tuple | None) or not all(isinstance(d, int | None) for d in own or ()):
         raise BadAttr(node, "shape", found=own, expected=("a shape",))
     # of the older op, () means that nothing is known

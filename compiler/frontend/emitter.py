@@ -4,66 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import numpy as np
 from tvm import relax, runtime, tirx
 from tvm.ir import Type
-from tvm_ffi import structural_equal
 
 from dlcc.compiler.errors import BadNode
+from dlcc.compiler.frontend.dims import Dim, static_int
 from dlcc.compiler.frontend.function import Function
 from dlcc.compiler.frontend.graph import Graph, Node, TensorRef
+from dlcc.compiler.frontend.journal import Journal
 from dlcc.compiler.frontend.shape_values import shape_values
-
-# an int, or a symbolic dimension: an integer expression over the dimensions left open
-Dim: TypeAlias = int | Any
+from dlcc.compiler.frontend.values import (
+    Known,
+    ListValue,
+    Value,
+    is_complex,
+    known,
+    part_of,
+)
 
 SHARED_FROM_BYTES = 1 << 16
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A tensor known at compile time.
-
-    array: its numbers, or an object array whose elements are int or symbolic dimensions.
-    dtype: NumPy's name of the dtype it has in TensorFlow.
-    """
-
-    array: np.ndarray
-    dtype: str
-
-    @property
-    def symbolic(self) -> bool:
-        return self.array.dtype == object and self.dtype != "string"
-
-
-@dataclass(frozen=True, slots=True)
-class Complex:
-    """A complex tensor as two real ones of a shape: TVM has no complex dtype."""
-
-    real: relax.Expr
-    imag: relax.Expr
-
-
-@dataclass(frozen=True, slots=True)
-class ListValue:
-    """A TensorList or TensorArray whose elements have one shape.
-
-    rows: (size, *element), or None before the first element is there: then all are zero.
-    element: shape of an element, None where it is not known; so may each of its dimensions be.
-    grows: whether writing behind the end makes the list longer.
-    """
-
-    size: Dim
-    element: tuple[Dim | None, ...] | None
-    dtype: str
-    rows: relax.Expr | None = None
-    grows: bool = False
-
-
-Value: TypeAlias = "relax.Expr | Known | Complex | ListValue"
 
 
 class Converters(Protocol):
@@ -78,45 +40,6 @@ class Converters(Protocol):
 
 # a function of the graph that calls itself would be translated without end
 MAX_DEPTH = 50
-
-
-def known(array: Any, dtype: str | None = None) -> Known:
-    """A compile-time value; an object array of plain ints becomes an array of numbers."""
-    array = np.asarray(array)
-    if array.dtype == object and dtype not in (None, "string"):
-        flat = [static_int(v) for v in array.reshape(-1)]
-        if all(v is not None for v in flat):
-            array = np.array(flat, dtype).reshape(array.shape)
-    return Known(array, dtype or array.dtype.name)
-
-
-def is_complex(value: Value) -> bool:
-    return isinstance(value, Complex) or (
-        isinstance(value, Known) and value.array.dtype.kind == "c"
-    )
-
-
-def part_of(value: Value, part: str) -> Value:
-    """The "real" or "imag" part of a complex value; any other value itself."""
-    if isinstance(value, Complex):
-        return value.real if part == "real" else value.imag
-    if isinstance(value, Known) and is_complex(value):
-        return known(np.ascontiguousarray(getattr(value.array, part)))
-    return value
-
-
-def static_int(dim: Any) -> int | None:
-    """The int that a dimension is, or None where it is symbolic."""
-    if isinstance(dim, tirx.IntImm):
-        return int(dim.value)
-    return int(dim) if isinstance(dim, int | np.integer) else None
-
-
-def same_dim(a: Dim, b: Dim) -> bool:
-    """Whether two dimensions are equal whatever the open ones turn out to be."""
-    if isinstance(a, int) or isinstance(b, int):
-        return isinstance(a, int) and isinstance(b, int) and a == b
-    return bool(structural_equal(a, b))
 
 
 class Emitter:
@@ -142,6 +65,9 @@ class Emitter:
         self.symbols: list[tirx.Var] = outer.symbols if outer else []
         self.keep_checks: bool = outer.keep_checks if outer else False
         self.depth: int = outer.depth + 1 if outer else 0
+        self.inner: int = outer.inner if outer else 0  # > 0 in a block that may never run
+        self.journal: Journal = outer.journal if outer else Journal()
+        self.scope: str = outer.scope if outer else ""  # before the names of nodes: "FUNCTION/"
 
     def call(self, node: Node, function: Function, values: Sequence[Value]) -> list[Value]:
         """The results of a function of the graph, translated in place."""
@@ -154,6 +80,7 @@ class Emitter:
                 f"which takes {len(function.arguments)}",
             )
         inner = self.within(function)
+        self.journal.note(f"calls {function.name}, whose nodes stand in its place")
         inner.values.update(zip(function.arguments, values, strict=True))
         for step in function.nodes:
             self.converters.convert(inner, step)
@@ -162,7 +89,9 @@ class Emitter:
     def within(self, function: Function) -> Emitter:
         """An emitter for the nodes of a function, without values yet."""
         graph = Graph(function.name, function.nodes, (), (), self.graph.functions)
-        return Emitter(graph, self.builder, self.converters, self)
+        inner = Emitter(graph, self.builder, self.converters, self)
+        inner.scope = f"{function.name}/" if function.named else self.scope
+        return inner
 
     # ---- inputs of a node
 
@@ -345,7 +274,11 @@ class Emitter:
 
     def emit(self, expr: relax.Expr, name: str = "") -> relax.Expr:
         """Bind an expression to a variable; its type is inferred."""
-        return self.builder.emit(expr, name or self.hint)
+        return self._noted(self.builder.emit(expr, name or self.hint))
+
+    def _noted(self, var: relax.Var) -> relax.Var:
+        self.journal.bound(str(var.name))
+        return var
 
     def te(
         self,
@@ -357,7 +290,8 @@ class Emitter:
         """Emit a kernel written as a tensor expression over `args` (tensors, or symbolic ints)."""
         args = tuple(self.normal(a) if isinstance(a, relax.Expr) else a for a in args)
         more = {"primfunc_attrs": dict(attrs)} if attrs else {}
-        return self.builder.emit_te(compute, *args, primfunc_name_hint=name, **more)
+        made = self.builder.emit_te(compute, *args, primfunc_name_hint=name, **more)
+        return self._noted(made)
 
     def tensor(self, value: Known) -> relax.Expr:
         """A compile-time value as a Relax tensor."""
@@ -366,7 +300,7 @@ class Emitter:
         if not value.symbolic:
             array = np.asarray(value.array, value.dtype, order="C")
             return relax.const(runtime.tensor(array), value.dtype)
-        return shape_values(self.builder, value.array, value.dtype)
+        return self._noted(shape_values(self.builder, value.array, value.dtype))
 
     def const(self, array: Any, dtype: str) -> relax.Expr:
         """A constant tensor."""

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from dlcc.compiler.frontend.emitter import Emitter, Known, Value, known
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.extents import MAX_FOLDED_BYTES, spread_fits
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.ops.table import Row
+from dlcc.compiler.frontend.values import Known, Value, known
 
 
 def as_list(results: Any) -> Sequence[Any]:

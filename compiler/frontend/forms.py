@@ -15,7 +15,9 @@ from tvm import relax, sym, tirx
 from tvm.tirx.analysis import undefined_vars
 
 from dlcc.compiler.frontend.complex_parts import PART_DTYPES, paired, unpaired, value_dtype
-from dlcc.compiler.frontend.emitter import Complex, Dim, Emitter, Known, ListValue, Value
+from dlcc.compiler.frontend.dims import Dim
+from dlcc.compiler.frontend.emitter import Emitter
+from dlcc.compiler.frontend.values import Complex, Known, ListValue, Value
 
 Dims: TypeAlias = tuple["Dim | None", ...]
 

@@ -56,7 +56,7 @@ def frame_paths(nodes: Mapping[str, Node]) -> dict[str, Path]:
             names = [*(r.node for r in node.inputs), *node.control_inputs]
             path = max((paths.get(n, ()) for n in names), key=len, default=())
             if node.op in ENTER:
-                frame = str(node.attr("frame_name"))
+                frame = _frame_name(node)
                 if frame in path:
                     raise BadNode(node, f"enters its loop {frame!r} inside of itself")
                 frames[frame] = max(frames.get(frame, ()), (*path, frame), key=len)
@@ -66,6 +66,13 @@ def frame_paths(nodes: Mapping[str, Node]) -> dict[str, Path]:
             if path != paths[node.name]:
                 paths[node.name], changed = path, True
     return paths
+
+
+def _frame_name(enter: Node) -> str:
+    try:
+        return str(enter.attr("frame_name"))
+    except ValueError as error:
+        raise BadNode(enter, f"the name of its loop is damaged: {error}") from error
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,16 @@ from dlcc.compiler.frontend.order import in_order, reached
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """Nodes in order, the tensors that a caller binds, and the tensors that it gets."""
+    """Nodes in order, the tensors that a caller binds, and the tensors that it gets.
+
+    named: whether it is of the model's library, so that its nodes' names hold within it alone.
+    """
 
     name: str
     nodes: tuple[Node, ...]
     arguments: tuple[TensorRef, ...]
     results: tuple[TensorRef, ...]
+    named: bool = False
 
     @classmethod
     def of(
@@ -102,4 +106,4 @@ class Library(Mapping[str, Function]):
             control = tuple(i[1:] for i in n.input if i.startswith("^"))
             nodes.append(Node(n.name, n.op, data, Attrs(n.attr), control))
         results = tuple(ref(proto.ret[a.name]) for a in proto.signature.output_arg)
-        return Function(proto.signature.name, tuple(nodes), arguments, results)
+        return Function(proto.signature.name, tuple(nodes), arguments, results, named=True)

@@ -62,6 +62,7 @@ def with_guards(nodes: Mapping[str, Node], checking: set[str], scope: str = "") 
     checking: functions that hold some.   scope: "FUNCTION/" before the names of its nodes.
     """
     result = dict(nodes)
+    tied: list[str] = []
     for node in nodes.values():
         if node.op in _FIXED or not node.inputs or not node.control_inputs:
             continue
@@ -70,10 +71,26 @@ def with_guards(nodes: Mapping[str, Node], checking: set[str], scope: str = "") 
         for i, before in enumerate(_checks(node.control_inputs, nodes, checking, _DEPTH)):
             guard = _guard(f"{node.name}/guard{i}", ref, before, nodes, scope)
             result[guard.name] = guard
+            tied.append(before.name)
             ref = TensorRef(guard.name, 0)
         inputs = (*node.inputs[:place], ref, *node.inputs[place + 1 :])
         result[node.name] = replace(node, inputs=inputs)
+    if lost := _asserts_but(nodes, tied):
+        log.info("checks that nothing computed waits for are left out: %s",
+                 ", ".join(scope + name for name in lost))  # fmt: skip
     return result
+
+
+def _asserts_but(nodes: Mapping[str, Node], tied: list[str]) -> list[str]:
+    """The Asserts of a graph that are not among the tied nodes, nor behind them."""
+    seen: set[str] = set()
+    stack = list(tied)
+    while stack:
+        name = stack.pop()
+        if name in nodes and name not in seen:
+            seen.add(name)
+            stack += [*(r.node for r in nodes[name].inputs), *nodes[name].control_inputs]
+    return [n.name for n in nodes.values() if n.op == "Assert" and n.name not in seen]
 
 
 def _place(node: Node, nodes: Mapping[str, Node]) -> int:

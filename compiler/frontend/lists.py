@@ -11,10 +11,12 @@ from tvm import relax, te, tirx
 from tvm.script.ir_builder import tirx as T
 
 from dlcc.compiler.errors import BadNode
-from dlcc.compiler.frontend.emitter import Dim, Emitter, Known, ListValue, known
+from dlcc.compiler.frontend.dims import Dim
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.forms import Dims, equal
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.loops import cut_rows, loop_kernel, product, wide
+from dlcc.compiler.frontend.values import Known, ListValue, known
 from dlcc.targets.in_place import SETS_ROW
 
 _HINT = "set the element shape where the list is made, or write to it before it is read"

@@ -16,6 +16,7 @@ from dlcc.compiler.frontend.lowering import library, lowered
 from dlcc.compiler.frontend.order import reached
 from dlcc.compiler.frontend.read import Source, read_model
 from dlcc.compiler.frontend.select import choose_inputs, choose_outputs
+from dlcc.compiler.frontend.unread import without_unread
 from dlcc.compiler.frontend.variables import with_constants
 
 Shapes = Mapping[str, Sequence[int | str | None] | None]
@@ -101,7 +102,8 @@ def _graph(source: Source, inputs: Shapes, outputs: Sequence[str] | None, checks
     needed = reached(kept, [i.ref for i in chosen_inputs], results)
     ordered = tuple(node for name, node in kept.items() if name in needed)
     graph = Graph(source.name, ordered, chosen_inputs, chosen_outputs, functions, source.options)
-    return replace(graph, hosts=tuple(nodes[parse_ref(name).node] for name in hosted))
+    hosts = tuple(nodes[parse_ref(name).node] for name in hosted)
+    return without_unread(replace(graph, hosts=hosts))
 
 
 def _checked(graph_def: Any, checks: Checks) -> tuple[dict[str, Node], Library]:

@@ -12,8 +12,9 @@ import numpy as np
 from tvm import relax
 
 from dlcc.compiler.frontend.dtypes import numpy_dtype
-from dlcc.compiler.frontend.emitter import Emitter, Known, known
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
+from dlcc.compiler.frontend.values import Known, known
 
 # Ops that hand tensors on as they are, or look at their bits or their shape alone. Any other
 # computes bfloat16 in float32, also what only moves elements: TVM has no right vector code.

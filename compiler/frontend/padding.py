@@ -9,7 +9,8 @@ from typing import Any
 from tvm import relax, te, tirx, topi
 
 from dlcc.compiler.errors import BadAttr, BadNode
-from dlcc.compiler.frontend.emitter import Dim, Emitter
+from dlcc.compiler.frontend.dims import Dim
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
 
 

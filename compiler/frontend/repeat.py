@@ -25,7 +25,7 @@ from tvm import relax
 from dlcc.compiler.errors import BadNode
 from dlcc.compiler.frontend.choice import choose, truth, unpacked
 from dlcc.compiler.frontend.closure import Closure, block_of, closure
-from dlcc.compiler.frontend.emitter import Emitter, ListValue, Value
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.forms import (
     Fixed,
     Form,
@@ -41,6 +41,7 @@ from dlcc.compiler.frontend.forms import (
 )
 from dlcc.compiler.frontend.function import Function
 from dlcc.compiler.frontend.graph import Node, TensorRef
+from dlcc.compiler.frontend.values import ListValue, Value
 
 LEVELS = 40
 # a loop of a known and small number of iterations is written out
@@ -62,6 +63,7 @@ class Loop:
         """The values of the loop's variables behind it."""
         trips = known_trips(g, self, start)
         if trips is not None:
+            g.journal.note(f"a loop of {trips} iterations, written out")
             values = list(start)
             for _ in range(trips):
                 values = g.call(self.node, self.body, values)
@@ -114,6 +116,7 @@ class _Repeat:
             return start
         try:
             forms, step = self._settled(start)
+            self.g.journal.note(f"a loop: {step.function.name_hint} is one iteration")
             for level in range(1, LEVELS + 1):
                 step = self._doubled(step, forms, level)
             return choose(
@@ -138,7 +141,7 @@ class _Repeat:
             for v, p in zip(start, passed, strict=True)
         ]
         for _ in range(MAX_ROUNDS):
-            mark = len(self.g.symbols)
+            mark, page = len(self.g.symbols), self.g.journal.mark()
             trial = _Trial.of(self, forms)
             new = [
                 self._widened(f, v, n, s, mark)
@@ -147,6 +150,7 @@ class _Repeat:
             if not any(wider(a, b) for a, b in zip(forms, new, strict=True)):
                 return forms, trial.closed(self, forms)
             forms = new
+            self.g.journal.forget(page)
         raise BadNode(self.loop.node, "the shapes of its variables do not settle")
 
     def _widened(self, form: Form, before: Value, after: Value, start: Value, mark: int) -> Form:
@@ -166,7 +170,8 @@ class _Repeat:
             go = g.emit(relax.TupleGetItem(once, len(leaves)))
             out.append(g.emit(relax.If(go, step(*leaves), once)))
 
-        block = block_of(g, emit)
+        with g.journal.paused():
+            block = block_of(g, emit)
         return closure(g, f"loop_{1 << level}", params, [block], out[0])
 
 

@@ -2,17 +2,21 @@
 
 A graph as it was built for training has more ends than its model: savers, initialisers, updates
 of variables, summaries. Savers and initialisers are told apart by what they hang on and left out.
-Where a graph trains, its loss and its metrics look like results too, so the user is asked.
+Where a graph trains, its loss and its metrics look like results too: then the result is the last
+tensor that needs no label, and the user is asked where there are several of these.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 
 from dlcc.compiler.errors import ModelError
 from dlcc.compiler.frontend.frames import ENTER, EXIT, frame_paths
-from dlcc.compiler.frontend.graph import Node
+from dlcc.compiler.frontend.graph import Node, TensorRef
 from dlcc.compiler.frontend.variables import VARIABLES
+
+log = logging.getLogger("dlcc")
 
 PLACEHOLDERS = ("Placeholder", "PlaceholderV2")
 # what nobody reads and is no result all the same: side effects, and leftovers
@@ -25,6 +29,8 @@ _STATE = (
 _FORWARDED = ("Identity", "ReadVariableOp", *VARIABLES)
 _LOSSES = ("CrossEntropy", "L2Loss", "CTCLoss", "SquaredDifference")
 _SOURCES = (*PLACEHOLDERS, "PlaceholderWithDefault", "IteratorGetNext")
+# what metrics make of a prediction before they compare it
+_COMPARED = ("ArgMax", "Cast", "Identity", "Round", "StopGradient", "TopKV2", "ToInt64", "Greater")
 _SHOWN = 6
 
 
@@ -56,9 +62,15 @@ def _is_pivot(node: Node, nodes: Mapping[str, Node]) -> bool:
 
 
 def results(nodes: Mapping[str, Node]) -> list[str]:
-    """The sinks; raises ModelError with likely names where a graph trains, or has none."""
+    """The sinks, or the prediction of a graph that trains.
+
+    Raises ModelError with likely names where that may be several, and for a graph without sinks.
+    """
     if training := [n for n in nodes.values() if _trains(n)]:
         likely = likely_outputs(nodes)
+        if len(likely) == 1:
+            log.info("the graph was built for training; its prediction is %s", likely[0])
+            return likely
         options = " ".join(f"--output {name}" for name in likely[:_SHOWN])
         raise ModelError(
             f"the graph was built for training ({training[0].name} is {training[0].op}), so its "
@@ -75,15 +87,62 @@ def results(nodes: Mapping[str, Node]) -> list[str]:
 
 def likely_outputs(nodes: Mapping[str, Node]) -> list[str]:
     """The last nodes of the forward part: computed from a placeholder or a queue, and read by
-    nothing but losses, gradients and updates."""
+    nothing but losses, metrics, gradients and updates."""
+    readers = _readers(nodes)
     forward = {name for name in _from_inputs(nodes) if _is_forward(nodes[name])}
     forward -= _machinery(nodes)
-    loss = _behind(nodes, (n for n in forward if _is_loss(nodes[n])))
-    read = {ref.node for n in forward - loss for ref in nodes[n].inputs}
+    losses = [n for n in nodes if n in forward and _is_loss(nodes[n])]
+    forward -= _behind(nodes, losses)
+    forward -= _behind_tensors(nodes, _labels(nodes, losses))
+    while compared := {n for n in _ends(nodes, forward) if nodes[n].op in _COMPARED and readers[n]}:
+        forward -= compared
     nothing = (*_NO_RESULT, *_SOURCES)
-    ends = [n for n in nodes if n in forward - loss - read and nodes[n].op not in nothing]
+    ends = [n for n in _ends(nodes, forward) if nodes[n].op not in nothing]
+    kept = [n for n in ends if not _is_side(nodes, n, readers[n])] or ends
     # names in scopes of the training's own (summaries, accuracy) go last
-    return sorted(ends, key=lambda n: "summar" in n.lower() or "accura" in n.lower())
+    return sorted(kept, key=lambda n: "summar" in n.lower() or "accura" in n.lower())
+
+
+def _ends(nodes: Mapping[str, Node], part: set[str]) -> list[str]:
+    """The nodes of a part that no other of it reads."""
+    read = {ref.node for n in part for ref in nodes[n].inputs}
+    return [n for n in nodes if n in part and n not in read]
+
+
+def _is_side(nodes: Mapping[str, Node], name: str, readers: Iterable[str]) -> bool:
+    """Whether a node only serves a summary, an update of a variable, or a TF1 condition."""
+    ops = [nodes[r].op for r in readers]
+    shown = bool(ops) and all("Summary" in op for op in ops)
+    return shown or _is_pivot(nodes[name], nodes) or any(op.startswith("Assign") for op in ops)
+
+
+def _labels(nodes: Mapping[str, Node], losses: Iterable[str]) -> set[TensorRef]:
+    """The tensors fed that losses compare with: no variable is between, and no prediction reads
+    them."""
+    labels: set[TensorRef] = set()
+    features: set[TensorRef] = set()
+    for ref in (r for name in losses for r in nodes[name].inputs):
+        refs = set(_before(nodes, ref))
+        learnt = any(nodes[r.node].op in VARIABLES for r in refs)
+        (features if learnt else labels).update(r for r in refs if _is_source(nodes[r.node]))
+    return labels - features
+
+
+def _before(nodes: Mapping[str, Node], ref: TensorRef) -> Iterator[TensorRef]:
+    """A tensor and all that it is computed from; what feeds a queue is not followed."""
+    seen, stack = set[TensorRef](), [ref]
+    while stack:
+        ref = stack.pop()
+        if ref in seen or ref.node not in nodes:
+            continue
+        seen.add(ref)
+        yield ref
+        if not _is_source(nodes[ref.node]):
+            stack += nodes[ref.node].inputs
+
+
+def _is_source(node: Node) -> bool:
+    return node.op in _SOURCES or "Dequeue" in node.op
 
 
 def _trains(node: Node) -> bool:
@@ -133,16 +192,25 @@ def _is_bare_read(nodes: Mapping[str, Node], name: str) -> bool:
 
 
 def _from_inputs(nodes: Mapping[str, Node]) -> set[str]:
-    fed = (n.name for n in nodes.values() if n.op in _SOURCES or "Dequeue" in n.op)
-    return _behind(nodes, fed)
+    return _behind(nodes, (n.name for n in nodes.values() if _is_source(n)))
+
+
+def _behind_tensors(nodes: Mapping[str, Node], first: set[TensorRef]) -> set[str]:
+    """The nodes that are computed from these tensors."""
+    return _behind(nodes, [n.name for n in nodes.values() if first & set(n.inputs)])
+
+
+def _readers(nodes: Mapping[str, Node]) -> dict[str, list[str]]:
+    readers: dict[str, list[str]] = {name: [] for name in nodes}
+    for node in nodes.values():
+        for ref in node.inputs:
+            readers.setdefault(ref.node, []).append(node.name)
+    return readers
 
 
 def _behind(nodes: Mapping[str, Node], first: Iterable[str]) -> set[str]:
     """These nodes and all that are computed from them."""
-    readers: dict[str, list[str]] = {}
-    for node in nodes.values():
-        for ref in node.inputs:
-            readers.setdefault(ref.node, []).append(node.name)
+    readers = _readers(nodes)
     seen = set(first)
     stack = list(seen)
     while stack:

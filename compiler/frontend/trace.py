@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tvm import relax
+from tvm.ir import IRModule
 
-from dlcc.compiler.frontend.emitter import Emitter, Known
-from dlcc.compiler.frontend.graph import Node
+from dlcc.compiler.frontend.journal import Entry, Journal
 
 How = Literal["converted", "folded", "passed on"]
 
@@ -19,53 +19,85 @@ class Trace:
     """What a node became. variables: name of each Relax variable -> the operator it calls.
 
     how: "folded" into a constant, "passed on" where its result is another node's.
+    functions: name of each variable -> the Relax function that it is in.
+    times: how often it was translated: once for each call of its function, and for each iteration
+        of a loop that is written out.
+    notes: what became of a loop, a branch or a call.
     """
 
     how: How
     variables: Mapping[str, str]
+    functions: Mapping[str, str] = field(default_factory=dict)
+    times: int = 1
+    notes: tuple[str, ...] = ()
 
 
-def trace(g: Emitter, main: relax.Function, results: Mapping[Any, relax.Var]) -> dict[str, Trace]:
-    """Node name -> what it became, from `main` as it was emitted.
+def trace(journal: Journal, module: IRModule, results: Mapping[Any, relax.Var]) -> dict[str, Trace]:
+    """Node name -> what it became, from the module as it was emitted.
 
-    results: tensors that leave the function, each with the variable that stands for it from now on.
-    Nodes are converted one after another: what was bound between the last variable of the node
-    before and that of this node is of this node.
+    results: tensors that leave `main`, each with the variable that stands for it from now on.
     """
-    bound = [b for block in main.body.blocks for b in block.bindings]
     leaving = {t.name: r.name for t, r in results.items() if isinstance(t, relax.Var)}
-    position = {b.var.name: i for i, b in enumerate(bound)}
-    values: dict[str, list[Any]] = {}
-    for ref, value in g.values.items():
-        values.setdefault(ref.node, []).append(value)
-    traced: dict[str, Trace] = {}
-    done = 0
-    for node in g.graph.nodes:
-        ends = [position.get(name, -1) for name in _names(values.get(node.name, ()))]
-        own = bound[done : max(ends, default=-1) + 1]
-        done += len(own)
-        calls = [b for b in own if isinstance(b.value, relax.Call)]
-        variables = {leaving.get(b.var.name, b.var.name): op_name(b.value) for b in calls}
-        traced[node.name] = Trace(_how(node, values, variables), variables)
-    return traced
+    calls = _calls(journal, module)
+    entries: dict[str, list[Entry]] = {}
+    for entry in journal.entries:
+        entries.setdefault(entry.node, []).append(entry)
+    return {node: _traced(own, calls, leaving) for node, own in entries.items()}
 
 
-def _names(values: Iterable[Any]) -> Iterable[str]:
-    for value in values:
-        for part in (value, getattr(value, "real", None), getattr(value, "imag", None)):
-            if isinstance(part, relax.Var):
-                yield part.name
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A binding of a call. function: the Relax function that it is in."""
+
+    variable: str
+    op: str
+    function: str
 
 
-def _how(node: Node, values: Mapping[str, list[Any]], variables: Mapping[str, str]) -> How:
-    if variables:
-        return "converted"
-    own = values.get(node.name, ())
-    return "folded" if own and all(isinstance(v, Known) for v in own) else "passed on"
+def _calls(journal: Journal, module: IRModule) -> dict[str, list[_Call]]:
+    """The calls that each noted variable stands for.
+
+    An expression within another is bound in front of it, under a name that nobody noted.
+    """
+    noted = {v for entry in journal.entries for v in entry.variables}
+    found: dict[str, list[_Call]] = {}
+    for function, bindings in bindings_of(module):
+        waiting: list[_Call] = []
+        for binding in bindings:
+            name = str(binding.var.name)
+            value = getattr(binding, "value", None)
+            if isinstance(value, relax.Call | relax.If):
+                waiting.append(_Call(name, op_name(value), function))
+            if name in noted:
+                found.setdefault(name, []).extend(waiting)
+                waiting = []
+    return found
+
+
+def bindings_of(module: IRModule) -> Iterator[tuple[str, Sequence[relax.Binding]]]:
+    """Name and bindings of each Relax function."""
+    for var in module.get_global_vars():
+        func = module[var]
+        if isinstance(func, relax.Function) and isinstance(func.body, relax.SeqExpr):
+            yield str(var.name_hint), [b for block in func.body.blocks for b in block.bindings]
+
+
+def _traced(
+    entries: Sequence[Entry], calls: Mapping[str, Sequence[_Call]], leaving: Mapping[str, str]
+) -> Trace:
+    own = [c for entry in entries for v in entry.variables for c in calls.get(v, ())]
+    variables = {leaving.get(c.variable, c.variable): c.op for c in own}
+    functions = {leaving.get(c.variable, c.variable): c.function for c in own}
+    folded = all(entry.folded for entry in entries)
+    how: How = "converted" if variables else "folded" if folded else "passed on"
+    notes = tuple(dict.fromkeys(note for entry in entries for note in entry.notes))
+    return Trace(how, variables, functions, len(entries), notes)
 
 
 def op_name(value: Any) -> str:
-    """`relax.nn.conv2d`; for a call of a kernel of the module, the kernel's name; else ""."""
+    """`relax.nn.conv2d`; for a call of a function of the module, its name; "if" for a choice."""
+    if isinstance(value, relax.If):
+        return "if"
     if not isinstance(value, relax.Call):
         return ""
     name = str(getattr(value.op, "name", getattr(value.op, "name_hint", "call")))

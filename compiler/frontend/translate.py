@@ -15,16 +15,8 @@ from tvm.ir import IRModule
 from dlcc.compiler.errors import BadNode, DlccError, ModelError, UnsupportedOps
 from dlcc.compiler.frontend.check import missing_nodes, way_out
 from dlcc.compiler.frontend.complex_parts import PART_DTYPES, paired, unpaired, value_dtype
-from dlcc.compiler.frontend.emitter import (
-    Complex,
-    Emitter,
-    Known,
-    ListValue,
-    Value,
-    is_complex,
-    known,
-    static_int,
-)
+from dlcc.compiler.frontend.dims import static_int
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.extents import (
     RELAX_DTYPES,
     check_extent,
@@ -36,6 +28,7 @@ from dlcc.compiler.frontend.narrow import converted_wide
 from dlcc.compiler.frontend.ops import TF_OPS
 from dlcc.compiler.frontend.ops.complex import COMPLEX_FORMS
 from dlcc.compiler.frontend.trace import Trace, trace
+from dlcc.compiler.frontend.values import Complex, Known, ListValue, Value, is_complex, known
 
 log = logging.getLogger("dlcc")
 
@@ -84,7 +77,7 @@ def translate(graph: Graph, checks: Checks = "drop") -> Model:
         results = [builder.emit(t, identifier(n)) for n, t in zip(names, tensors, strict=True)]
         builder.emit_func_output(relax.Tuple(results))
     module = builder.finalize()
-    traces = trace(g, module["main"], dict(zip(tensors, results, strict=True)))
+    traces = trace(g.journal, module, dict(zip(tensors, results, strict=True)))
     inputs = tuple(_spec(i.name, p, i.dtype) for i, p in zip(graph.inputs, params, strict=True))
     outputs = tuple(map(_spec, names, results, dtypes))
     return Model(graph.name, _in_dataflow(module), inputs, outputs, traces)
@@ -175,11 +168,13 @@ def _convert(g: Emitter, node: Node) -> None:
     if first in g.values:
         return  # an input stands in for the node
     g.hint = identifier(node.name)
+    entry = g.journal.open(g.scope + node.name)
     try:
         for index, result in enumerate(as_list(_results(g, node))):
             ref = TensorRef(node.name, index)
             if ref not in g.values:
                 g.values[ref] = _bound(g, node, result)
+            entry.folded = isinstance(g.values[ref], Known) and (entry.folded or not index)
     except DlccError:
         raise
     except Exception as error:
@@ -189,6 +184,8 @@ def _convert(g: Emitter, node: Node) -> None:
             f"cannot be converted: {detail[-1][:300]}",
             hint="the model may be inconsistent; `-v` shows where it failed",
         ) from error
+    finally:
+        g.journal.close()
 
 
 def _results(g: Emitter, node: Node) -> Any:

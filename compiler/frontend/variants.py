@@ -18,11 +18,12 @@ from tvm import relax, te, tirx
 from tvm.script.ir_builder import tirx as T
 
 from dlcc.compiler.errors import BadNode
-from dlcc.compiler.frontend.dims import larger_dim
-from dlcc.compiler.frontend.emitter import Dim, Emitter, ListValue
+from dlcc.compiler.frontend.dims import Dim, larger_dim
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.lists import of_rows
 from dlcc.compiler.frontend.loops import product, wide
+from dlcc.compiler.frontend.values import ListValue
 
 _BITS = {"float16": "uint16", "bfloat16": "uint16", "float32": "uint32", "float64": "int64"}
 

@@ -15,6 +15,7 @@ from tvm.ir import IRModule
 from dlcc.targets.artifact import Artifact
 from dlcc.targets.chips import Chip
 from dlcc.targets.cpu import codegen
+from dlcc.targets.cpu.arguments import own_arguments
 from dlcc.targets.cpu.fuse import fuse
 from dlcc.targets.cpu.legalize import legalize
 from dlcc.targets.cpu.results import own_results
@@ -43,7 +44,9 @@ def build(mod: IRModule, chip: Chip) -> Artifact:
     with _step("fuse", times_s):
         mod = fuse(mod, target)
         mod, weights = lift_weights(mod)
-        mod = own_results(mod)  # after weights became parameters: they may be results too
+        mod = own_arguments(
+            own_results(mod)
+        )  # after weights became parameters: they may be results too
         mod = write_in_place(mod)  # last: nothing may move a read behind a write
     with _step("schedule", times_s):
         mod = schedule(mod, chip)
@@ -76,7 +79,7 @@ def assembly(mod: IRModule, chip: Chip) -> str:
 def _scheduled(mod: IRModule, chip: Chip) -> IRModule:
     target = codegen.tvm_target(dict(chip.tvm))
     mod, _ = lift_weights(fuse(legalize(mod, chip, target), target))
-    return schedule(write_in_place(own_results(mod)), chip)
+    return schedule(write_in_place(own_arguments(own_results(mod))), chip)
 
 
 def machine(target: tvm.target.Target) -> str:
@@ -89,7 +92,7 @@ def _step(name: str, times_s: dict[str, float]) -> Iterator[None]:
     start_s = time.perf_counter()
     try:
         yield
-    except tvm.error.InternalError as error:
+    except (tvm.error.InternalError, ValueError) as error:
         lines = str(error).strip().splitlines() or ["no reason given"]
         raise ToolchainError(
             f"TVM cannot {name} the model: {lines[-1]}",

@@ -29,9 +29,8 @@ def own_results(mod: IRModule) -> IRModule:
     for field in fields:
         if _may_be_given(field, bound):
             field = _measured(field, bindings)
-            copy = builder.call_te(_copy, field, primfunc_name_hint="copy")
             own = relax.Var("result", field.ty)
-            bindings.append(relax.VarBinding(own, copy))
+            bindings.append(relax.VarBinding(own, copy_of(builder, field)))
             field = own
         results.append(field)
     # no dataflow block: there TVM would take the copy for a reshape, and make it a view again
@@ -72,6 +71,11 @@ def _may_be_given(expr: relax.Expr, bound: Mapping[relax.Var, relax.Binding]) ->
     if isinstance(expr, relax.Call):
         return isinstance(expr.op, relax.GlobalVar)
     return isinstance(expr, relax.If)
+
+
+def copy_of(builder: relax.BlockBuilder, tensor: relax.Expr) -> relax.Call:
+    """A call of a kernel that copies a tensor."""
+    return builder.call_te(_copy, tensor, primfunc_name_hint="copy")
 
 
 def _copy(x: te.Tensor) -> te.Tensor:

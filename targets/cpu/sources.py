@@ -15,31 +15,46 @@ def name_sources(fused: IRModule, grouped: IRModule, before: IRModule) -> IRModu
     """Every kernel with an attribute that lists the variables which it computes, in order.
 
     before: calls of kernels, not fused.   grouped: groups as functions (FuseOps).
-    fused: groups as kernels (FuseTIR); its `main` has the grouped one's variables, without some
-        that nobody reads.
+    fused: groups as kernels (FuseTIR); its functions have the grouped ones' variables, without
+        some that nobody reads.
 
-    TVM renames a group's result, and equal groups share one function. Hence calls are numbered by
-    what they call with what: a number means the same tensor before and after.
+    All functions of the module are looked at: the bodies of loops and branches are some. TVM
+    renames a group's result, and equal groups share one function. Hence calls are numbered by what
+    they call with what: a number means the same tensor before and after.
     """
-    numbers: dict[Hashable, int] = {}
-    names: dict[int, str] = {}
-    known: dict[Any, int] = {p: -1 - i for i, p in enumerate(before["main"].params)}
-    for binding in _bindings(before["main"]):
-        known[binding.var] = _number(binding.value, known, numbers)
-        names.setdefault(known[binding.var], str(binding.var.name))
     kernels: dict[str, dict[str, None]] = {}
-    known = {p: -1 - i for i, p in enumerate(grouped["main"].params)}
-    calls = {str(b.var.name): b.value for b in _bindings(fused["main"])}
-    for group in _bindings(grouped["main"]):
-        made = list(_walk(grouped, group, known, numbers))
-        if kernel := _kernel(calls.get(str(group.var.name))):
-            found = [names[n] for n in made if n in names]
+    for name in _functions(before):
+        for kernel, found in _sources(fused, grouped, before, name):
             kernels.setdefault(kernel, {}).update(dict.fromkeys(found))
     out = fused.clone()
     for var in fused.get_global_vars():
         if isinstance(fused[var], tirx.PrimFunc) and (own := kernels.get(str(var.name_hint))):
             out[var] = fused[var].with_attr(SOURCES, list(own))
     return out
+
+
+def _sources(
+    fused: IRModule, grouped: IRModule, before: IRModule, function: str
+) -> Iterator[tuple[str, list[str]]]:
+    """Each kernel that a function calls, with the variables that it computes there."""
+    numbers: dict[Hashable, int] = {}
+    names: dict[int, str] = {}
+    known: dict[Any, int] = {p: -1 - i for i, p in enumerate(before[function].params)}
+    for binding in _bindings(before[function]):
+        known[binding.var] = _number(binding.value, known, numbers)
+        names.setdefault(known[binding.var], str(binding.var.name))
+    known = {p: -1 - i for i, p in enumerate(grouped[function].params)}
+    calls = {str(b.var.name): b.value for b in _bindings(fused[function])}
+    for group in _bindings(grouped[function]):
+        made = list(_walk(grouped, group, known, numbers))
+        if kernel := _kernel(calls.get(str(group.var.name))):
+            yield kernel, [names[n] for n in made if n in names]
+
+
+def _functions(mod: IRModule) -> list[str]:
+    """The functions of a module that are no kernels, `main` first."""
+    names = [str(v.name_hint) for v in mod.get_global_vars() if isinstance(mod[v], relax.Function)]
+    return sorted(names, key=lambda name: (name != "main", name))
 
 
 def kernels_of(mod: IRModule) -> dict[str, list[str]]:
@@ -52,7 +67,8 @@ def kernels_of(mod: IRModule) -> dict[str, list[str]]:
 
 
 def _bindings(func: relax.Function) -> list[relax.Binding]:
-    return [b for block in func.body.blocks for b in block.bindings]
+    bindings = (b for block in func.body.blocks for b in block.bindings)
+    return [b for b in bindings if isinstance(b, relax.VarBinding)]
 
 
 def _walk(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-# for op_cases.run_dlcc, and what test_control builds
-sys.path[:0] = [str(Path(__file__).parents[1] / "ops"), str(Path(__file__).parent)]
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "ops")]  # for test_control.FLOWS, op_cases.run_dlcc
 
 pytest.importorskip("tensorflow")

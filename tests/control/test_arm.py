@@ -10,7 +10,8 @@ from test_control import FLOWS, Flow, built
 from dlcc.compiler import compile
 
 ON_ARM = (
-    "loop", "nested loops", "condition in a loop", "captured weights",
+    "loop", "nested loops", "condition in a loop", "loop in a condition",
+    "branches of unlike shapes", "captured weights",
     "array written", "old list read behind a write", "map, open length", "state that grows",
     "case", "scan",
 )  # fmt: skip

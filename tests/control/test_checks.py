@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dlcc.compiler import compile
-from dlcc.compiler.errors import CheckFailed
+from dlcc.compiler.errors import BadNode, CheckFailed
 
 
 def positive(tf: Any, x: Any) -> Any:
@@ -82,6 +82,45 @@ def test_dropped_checks_are_counted(name: str, caplog: pytest.LogCaptureFixture)
     assert "1 checks" in caplog.text
     with container.session() as session:
         session.run({"x": np.asarray(fails, np.float32)})
+
+
+def small(tf: Any, x: Any) -> Any:
+    check = tf.debugging.Assert(tf.constant(False), ["too small"], name="check")
+    with tf.control_dependencies([check]):
+        return tf.sqrt(x)
+
+
+def guarded(tf: Any, x: Any) -> Any:
+    return tf.cond(x[0] < 5.0, lambda: small(tf, x), lambda: x * 2.0)
+
+
+@pytest.mark.parametrize("functional", [False, True], ids=["frames", "functions"])
+def test_a_check_that_always_fails(functional: bool) -> None:
+    proto, output = graph(small, functional)
+    with pytest.raises(BadNode, match=r"fails whatever the inputs are.*too small"):
+        compile(proto, outputs=[output], checks="keep")
+
+
+@pytest.mark.parametrize("functional", [False, True], ids=["frames", "functions"])
+def test_a_check_that_always_fails_in_a_branch(functional: bool) -> None:
+    """A branch may be meant to fail."""
+    proto, output = graph(guarded, functional)
+    with compile(proto, outputs=[output], checks="keep").session() as session:
+        session.run({"x": np.asarray([6.0, 1.0, 1.0], np.float32)})
+        with pytest.raises(CheckFailed, match="too small"):
+            session.run({"x": np.asarray(HOLDS, np.float32)})
+
+
+def test_checks_that_nothing_waits_for_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    import tensorflow as tf
+
+    with tf.Graph().as_default() as made:
+        x = tf.compat.v1.placeholder(tf.float32, [3], "x")
+        tf.debugging.Assert(tf.reduce_all(x > 0.0), ["positive"], name="alone")
+        output = tf.sqrt(x).name
+    with caplog.at_level("INFO", "dlcc"):
+        compile(made.as_graph_def(), outputs=[output], checks="keep")
+    assert "left out: alone" in caplog.text
 
 
 @pytest.mark.device("arm")

@@ -92,11 +92,8 @@ class TestVariables:
         (checkpoint / "model.ckpt-10.meta").unlink()
         assert refused(UnreadableModel, "weights but no graph", checkpoint)
 
-    def test_a_training_graph_asks_for_its_outputs(self, checkpoint):
-        hint = refused(ModelError, "built for training", checkpoint)
-        assert "--output probs" in hint
-        assert "save/" not in hint
-        assert "gradients" not in hint
+    def test_a_training_graph_gives_its_prediction(self, checkpoint):
+        assert [output.name for output in load(checkpoint).outputs] == ["probs"]
 
     def test_every_change_of_the_data_is_seen(self, checkpoint):
         path = checkpoint / "model.ckpt-10.data-00000-of-00001"

@@ -154,3 +154,11 @@ def test_a_constant_of_endless_repetition_is_refused() -> None:
     m.node("y", "Relu", "c", T="float32")
     with pytest.raises(BadNode, match="repeated to 2,147,483,648 elements"):
         translate(load(m.graph))
+
+
+def test_a_loop_with_a_damaged_name_is_named() -> None:
+    graph = mutated(seeds()[3], [])
+    enter = next(n for n in graph.node if n.op == "Enter")
+    enter.attr["frame_name"].type = 25
+    with pytest.raises(BadNode, match="the name of its loop is damaged"):
+        load(graph)

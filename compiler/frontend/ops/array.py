@@ -10,7 +10,8 @@ from tvm import relax, te, tirx
 
 from dlcc.compiler.errors import BadNode
 from dlcc.compiler.frontend.axes import Lane, axes_in, axis_at, listed, permuted
-from dlcc.compiler.frontend.emitter import Dim, Emitter, same_dim
+from dlcc.compiler.frontend.dims import Dim, same_dim
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.extents import checked_count, fits
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.ops.slice import cut

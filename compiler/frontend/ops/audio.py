@@ -8,10 +8,12 @@ import numpy as np
 from tvm import relax, te, tirx
 
 from dlcc.compiler.errors import BadAttr, BadNode
-from dlcc.compiler.frontend.emitter import Complex, Dim, Emitter
+from dlcc.compiler.frontend.dims import Dim
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.ops.fourier import along
 from dlcc.compiler.frontend.ops.table import OpTable
+from dlcc.compiler.frontend.values import Complex
 
 AUDIO = OpTable()
 

@@ -9,11 +9,12 @@ import numpy as np
 from tvm import relax, te, tirx
 
 from dlcc.compiler.frontend.complex_parts import PART_DTYPES
-from dlcc.compiler.frontend.emitter import Complex, Emitter, Known
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.ops.logic import differ
 from dlcc.compiler.frontend.ops.math import binary_kernel, is_integer, pointwise
 from dlcc.compiler.frontend.ops.table import OpTable
+from dlcc.compiler.frontend.values import Complex, Known
 
 BITS = OpTable()
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from tvm import relax, tirx
 from tvm.script.ir_builder import tirx as T
 
-from dlcc.compiler.frontend.emitter import Complex, Dim, Emitter, Known, ListValue, Value
+from dlcc.compiler.errors import BadNode
+from dlcc.compiler.frontend.dims import Dim
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.loops import loop_kernel, product
 from dlcc.compiler.frontend.ops.table import OpTable
+from dlcc.compiler.frontend.values import Complex, Known, ListValue, Value
 from dlcc.targets.stops import stop
+
+log = logging.getLogger("dlcc")
 
 CHECKS = OpTable()
 
@@ -25,13 +32,32 @@ def assert_(g: Emitter, node: Node) -> Sequence[Value]:
     """A guard gives its second input; an Assert of the graph has no output: see guards.py."""
     if len(node.inputs) != 2 or not {"guards", "after"} & set(node.attrs):
         return []
-    value, condition = g.value(node, 1), g.known(node, 0)
+    value, condition = g.value(node, 1), _condition(g, node)
+    fails = condition is not None and not condition.all() and "guards" in node.attrs
+    if fails and not g.inner:
+        raise BadNode(
+            node,
+            f"the check fails whatever the inputs are: {node.attr('guards')}",
+            hint="the shapes given may be wrong ones; --checks drop leaves checks out",
+        )
     if isinstance(value, Known | ListValue | Complex):
+        if condition is None or fails:
+            log.info("%s: the check is left out: it guards %s", node.name, _kind(value))
         return [value]
     if condition is not None and ("after" in node.attrs or condition.all()):
         return [value]
     text = node.attr("guards")
     return [_passed(g, g.arg(node, 1), g.arg(node, 0), str(text) if text else None)]
+
+
+def _condition(g: Emitter, node: Node) -> np.ndarray | None:
+    """The condition of a guard where it is known."""
+    return g.known(node, 0) if not isinstance(g.value(node, 0), ListValue | Complex) else None
+
+
+def _kind(value: Value) -> str:
+    kinds = {Known: "a constant", ListValue: "a list", Complex: "a complex tensor"}
+    return next(text for kind, text in kinds.items() if isinstance(value, kind))
 
 
 def _passed(g: Emitter, x: relax.Expr, condition: relax.Expr, text: str | None) -> relax.Expr:

@@ -14,7 +14,7 @@ from tvm import relax, tirx
 from dlcc.compiler.errors import BadNode
 from dlcc.compiler.frontend.broadcasting import broadcast
 from dlcc.compiler.frontend.complex_parts import PART_DTYPES, paired, unpaired
-from dlcc.compiler.frontend.emitter import Complex, Emitter, Known, Value, is_complex, part_of
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.fold import as_list
 from dlcc.compiler.frontend.graph import Node, TensorRef
 from dlcc.compiler.frontend.ops.array import ARRAY
@@ -34,6 +34,7 @@ from dlcc.compiler.frontend.ops.slice import SLICE
 from dlcc.compiler.frontend.ops.source import SOURCE
 from dlcc.compiler.frontend.ops.space import SPACE
 from dlcc.compiler.frontend.ops.table import OpTable
+from dlcc.compiler.frontend.values import Complex, Known, Value, is_complex, part_of
 
 COMPLEX = OpTable()
 COMPLEX_FORMS = OpTable()

@@ -10,11 +10,12 @@ from tvm import relax
 from dlcc.compiler.errors import BadAttr, BadNode
 from dlcc.compiler.frontend.choice import choose
 from dlcc.compiler.frontend.counted import for_loop, mapped
-from dlcc.compiler.frontend.emitter import Emitter, Value
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.function import Function
 from dlcc.compiler.frontend.graph import FuncRef, Node
 from dlcc.compiler.frontend.ops.table import OpTable
 from dlcc.compiler.frontend.repeat import Loop
+from dlcc.compiler.frontend.values import Value
 
 CONTROL = OpTable()
 

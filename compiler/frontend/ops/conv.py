@@ -8,7 +8,8 @@ from typing import Any
 from tvm import relax, te, tirx
 
 from dlcc.compiler.errors import BadAttr, BadNode
-from dlcc.compiler.frontend.emitter import Dim, Emitter
+from dlcc.compiler.frontend.dims import Dim
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.loops import product
 from dlcc.compiler.frontend.ops.conv_open import conv2d_open

@@ -8,7 +8,8 @@ from typing import Any
 from tvm import relax, te, tirx
 
 from dlcc.compiler.errors import BadAttr
-from dlcc.compiler.frontend.emitter import Dim, Emitter
+from dlcc.compiler.frontend.dims import Dim
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.padding import spatial_axes
 

@@ -10,7 +10,8 @@ from tvm import relax, te, tirx
 from tvm.script.ir_builder import tirx as T
 
 from dlcc.compiler.errors import BadAttr, BadNode
-from dlcc.compiler.frontend.emitter import Dim, Emitter
+from dlcc.compiler.frontend.dims import Dim
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.loops import loop_kernel, product, wide
 from dlcc.compiler.frontend.ops.table import OpTable

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from tvm import relax, te, tirx
 
-from dlcc.compiler.frontend.emitter import Complex, Dim, Emitter
+from dlcc.compiler.frontend.dims import Dim
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.ops.complex import complex_arg, times
 from dlcc.compiler.frontend.ops.table import OpTable
+from dlcc.compiler.frontend.values import Complex
 
 FOURIER = OpTable()
 

@@ -9,7 +9,8 @@ from tvm import relax, te, tirx
 
 from dlcc.compiler.errors import BadNode
 from dlcc.compiler.frontend.axes import Lane, axis_at
-from dlcc.compiler.frontend.emitter import Emitter, static_int
+from dlcc.compiler.frontend.dims import static_int
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.extents import fits
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.ops.table import OpTable

@@ -7,7 +7,8 @@ from typing import Any
 
 from tvm import relax, te, tirx
 
-from dlcc.compiler.frontend.emitter import Dim, Emitter
+from dlcc.compiler.frontend.dims import Dim
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.ops.scatter import join_of, scattered
 from dlcc.compiler.frontend.ops.slice import Extent, extents_of

@@ -10,9 +10,10 @@ from tvm import relax
 
 from dlcc.compiler.frontend.broadcasting import broadcast, operands
 from dlcc.compiler.frontend.choice import truth
-from dlcc.compiler.frontend.emitter import Emitter, Value, known
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.ops.table import OpTable
+from dlcc.compiler.frontend.values import Value, known
 
 LOGIC = OpTable()
 

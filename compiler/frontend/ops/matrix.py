@@ -10,8 +10,8 @@ import numpy as np
 from tvm import relax, te, tirx
 
 from dlcc.compiler.errors import BadAttr, BadNode
-from dlcc.compiler.frontend.dims import larger_dim, smaller_dim
-from dlcc.compiler.frontend.emitter import Dim, Emitter
+from dlcc.compiler.frontend.dims import Dim, larger_dim, smaller_dim
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.loops import product
 from dlcc.compiler.frontend.ops.table import OpTable

@@ -12,7 +12,8 @@ from typing import Any
 from tvm import relax, te, tirx
 
 from dlcc.compiler.errors import BadNode
-from dlcc.compiler.frontend.emitter import Dim, Emitter, Known, known
+from dlcc.compiler.frontend.dims import Dim
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.ops.table import OpTable
 from dlcc.compiler.frontend.philox import (
@@ -26,6 +27,7 @@ from dlcc.compiler.frontend.philox import (
     split_seed,
     uniform_law,
 )
+from dlcc.compiler.frontend.values import Known, known
 
 RANDOM = OpTable()
 

@@ -14,7 +14,8 @@ from typing import Any
 from tvm import relax, tirx
 
 from dlcc.compiler.errors import BadNode
-from dlcc.compiler.frontend.emitter import Dim, Emitter
+from dlcc.compiler.frontend.dims import Dim
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.loops import loop_kernel, product
 from dlcc.compiler.frontend.ops.random import check_algorithm, integer_law

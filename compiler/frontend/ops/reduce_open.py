@@ -8,9 +8,11 @@ from typing import Any
 from tvm import relax, tirx
 from tvm.script.ir_builder import tirx as T
 
-from dlcc.compiler.frontend.emitter import Emitter, Known, same_dim
+from dlcc.compiler.frontend.dims import same_dim
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.loops import loop_kernel, product, wide
+from dlcc.compiler.frontend.values import Known
 
 # how an element joins those before it
 _JOIN: dict[str, Callable[[Any, Any], Any]] = {

@@ -12,12 +12,14 @@ from tvm.script.ir_builder import tirx as T
 
 from dlcc.compiler.errors import BadNode
 from dlcc.compiler.frontend.axes import axis_at, one_of
-from dlcc.compiler.frontend.emitter import Dim, Emitter, Known, known, same_dim
+from dlcc.compiler.frontend.dims import Dim, same_dim
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.extents import fits
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.loops import loop_kernel
 from dlcc.compiler.frontend.ops.math import is_integer
 from dlcc.compiler.frontend.ops.table import OpTable
+from dlcc.compiler.frontend.values import Known, known
 
 SHAPE = OpTable()
 

@@ -10,9 +10,11 @@ import numpy as np
 from tvm import relax, te, tirx
 
 from dlcc.compiler.errors import BadNode
-from dlcc.compiler.frontend.emitter import Dim, Emitter, Known, same_dim
+from dlcc.compiler.frontend.dims import Dim, same_dim
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.ops.table import OpTable
+from dlcc.compiler.frontend.values import Known
 
 SLICE = OpTable()
 

@@ -9,9 +9,10 @@ from tvm import relax
 
 from dlcc.compiler.errors import BadAttr, BadNode
 from dlcc.compiler.frontend.dtypes import numpy_dtype
-from dlcc.compiler.frontend.emitter import Emitter, Known, Value, known
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.ops.table import OpTable
+from dlcc.compiler.frontend.values import Known, Value, known
 
 SOURCE = OpTable()
 

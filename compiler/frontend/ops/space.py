@@ -5,7 +5,8 @@ from __future__ import annotations
 from tvm import relax, tirx
 
 from dlcc.compiler.errors import BadAttr, BadNode
-from dlcc.compiler.frontend.emitter import Dim, Emitter
+from dlcc.compiler.frontend.dims import Dim
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.loops import product
 from dlcc.compiler.frontend.ops.slice import cut

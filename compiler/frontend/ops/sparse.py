@@ -9,7 +9,8 @@ from tvm import relax, tirx
 from tvm.script.ir_builder import tirx as T
 
 from dlcc.compiler.errors import BadNode
-from dlcc.compiler.frontend.emitter import Emitter, static_int
+from dlcc.compiler.frontend.dims import static_int
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.loops import first_rows, loop_kernel, product, wide
 from dlcc.compiler.frontend.ops.table import OpTable

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from tvm import relax
 
 from dlcc.compiler.errors import BadNode
-from dlcc.compiler.frontend.emitter import Emitter, Known, ListValue
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.lists import (
     concatenated,
@@ -26,6 +26,7 @@ from dlcc.compiler.frontend.lists import (
     size_value,
 )
 from dlcc.compiler.frontend.ops.table import OpTable
+from dlcc.compiler.frontend.values import Known, ListValue
 
 TENSOR_ARRAY = OpTable()
 

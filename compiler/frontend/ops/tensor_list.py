@@ -10,7 +10,8 @@ import numpy as np
 from tvm import relax
 
 from dlcc.compiler.errors import BadNode
-from dlcc.compiler.frontend.emitter import Dim, Emitter, Known, ListValue, known
+from dlcc.compiler.frontend.dims import Dim
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.forms import equal
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.lists import (
@@ -30,6 +31,7 @@ from dlcc.compiler.frontend.lists import (
     size_value,
 )
 from dlcc.compiler.frontend.ops.table import OpTable
+from dlcc.compiler.frontend.values import Known, ListValue, known
 from dlcc.compiler.frontend.variants import set_encoded
 
 TENSOR_LIST = OpTable()

@@ -9,10 +9,11 @@ from __future__ import annotations
 from tvm import relax
 
 from dlcc.compiler.errors import BadNode
-from dlcc.compiler.frontend.emitter import Emitter, Value
+from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.ops.scatter import JOINS, join_of, scattered
 from dlcc.compiler.frontend.ops.table import OpTable
+from dlcc.compiler.frontend.values import Value
 
 UPDATE = OpTable()
 
