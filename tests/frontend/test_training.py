@@ -107,7 +107,9 @@ def momentum(rate: Any) -> Any:
         {"functional": True},
         {"functional": True, "probs": True, "optimizer": momentum},
     ],
-    ids=str,
+    ids=lambda options: (
+        "-".join(f"{k}={getattr(v, '__name__', v)}" for k, v in options.items()) or "plain"
+    ),
 )
 def test_the_prediction_is_cut_out(tmp_path: Path, options: dict[str, Any]) -> None:
     folder, want = saved(tmp_path, **options)
