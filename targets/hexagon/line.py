@@ -25,11 +25,13 @@ QFLOAT_HINT = (
 class Line(Protocol):
     """`exchange` as of `targets/rpc/dsp.py`; raises DeviceError for every end of the program.
 
-    place: where the program runs, for errors."""
+    place: where the program runs, for errors. work_s: what the answer may take beyond the limit."""
 
     place: str
 
-    def exchange(self, request: bytes, expected: bytes, total: int, doing: str) -> bytes: ...
+    def exchange(
+        self, request: bytes, expected: bytes, total: int, doing: str, work_s: float = 0.0
+    ) -> bytes: ...
 
     def close(self) -> None: ...
 
@@ -45,9 +47,11 @@ class LocalLine:
         self.place = place
         self._limit_s = limit_s
 
-    def exchange(self, request: bytes, expected: bytes, total: int, doing: str) -> bytes:
+    def exchange(
+        self, request: bytes, expected: bytes, total: int, doing: str, work_s: float = 0.0
+    ) -> bytes:
         try:
-            return self._process.exchange(request, expected, total, self._limit_s)
+            return self._process.exchange(request, expected, total, self._limit_s + work_s)
         except Ended as error:
             raise explained(error, self.place, doing) from error
 
@@ -65,7 +69,10 @@ def start_here(emulator: Emulator, limit_s: float, program: bytes, architecture:
 
 
 class RemoteLine:
-    """A process of a device server, which ends with the session at the latest."""
+    """A process of a device server, which ends with the session at the latest.
+
+    Its answers are due within the session's limit, whatever work they take: beyond that the line
+    to the server itself is cut."""
 
     def __init__(self, device: RemoteDevice, program: bytes, architecture: int) -> None:
         self.place = device.address
@@ -75,7 +82,10 @@ class RemoteLine:
         self._functions: dict[str, Callable[..., Any]] = {}
         self._call("dlcc.dsp.start", "starting", self._name, program, architecture)
 
-    def exchange(self, request: bytes, expected: bytes, total: int, doing: str) -> bytes:
+    def exchange(
+        self, request: bytes, expected: bytes, total: int, doing: str, work_s: float = 0.0
+    ) -> bytes:
+        del work_s
         question = (self._name, request, expected, total, self._limit_s)
         return self._call("dlcc.dsp.exchange", doing, *question)
 

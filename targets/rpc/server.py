@@ -71,7 +71,8 @@ def open_dsp(command: str) -> Any:
     try:
         return module.Emulator(shlex.split(command))
     except module.Ended as error:
-        log.warning("no DSP is offered: %s", error.detail)
+        here = "`dlcc device serve --dsp auto` on the machine itself offers one"
+        log.warning("no DSP is offered: %s; %s", error.detail, here)
         return None
 
 

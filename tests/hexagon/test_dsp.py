@@ -171,6 +171,16 @@ def test_each_failure_of_a_run_is_an_error_of_its_own(
         same(good.run(inputs()), expected(inputs()))
 
 
+def test_a_model_with_much_to_do_has_more_time() -> None:
+    kernels = [{"name": "add", "macs": None}, {"name": "scale", "macs": 2_000_000}]
+    began_s = time.monotonic()
+    with opened(limit_s=0.5) as device:
+        model = device.load(artifact(program("spin"), kernels=kernels))
+        with pytest.raises(DeviceTimeout, match=r"no answer in 2\.5 s"):
+            model.run(inputs())
+    assert time.monotonic() - began_s > 2.5
+
+
 def test_float_vectors_are_explained(address: str) -> None:
     with opened(address) as device:
         model = device.load(artifact(program("float_hvx"), profile="hexagonv68"))

@@ -13,7 +13,7 @@ from dlcc.targets.hexagon.device import open_device
 from dlcc.targets.registry import DeviceOptions, kind
 from dlcc.targets.rpc.dsp import Emulator
 from dlcc.targets.rpc.process import ServerProcess
-from dlcc.targets.rpc.serve import dsp_arguments, start_server
+from dlcc.targets.rpc.serve import dsp_arguments, start_server, start_tracker_process
 from tests.device_models import layer
 from tests.hexagon.programs import artifact, expected, inputs, program
 
@@ -76,6 +76,18 @@ def test_failures_cross_the_emulated_arm_device(arm_with_dsp: ServerProcess) -> 
         model = device.load(artifact(program("float_hvx"), profile="hexagonv68"))
         with pytest.raises(DeviceError, match="the emulator gave up"):
             model.run(inputs())
+
+
+@pytest.mark.device("hexagon")
+def test_a_tracker_gives_it_out(hexagon: Emulator) -> None:
+    tracker = start_tracker_process("127.0.0.1", 0)
+    arguments = ["--tracker", f"127.0.0.1:{tracker.port}", "--key", "phone"]
+    server = start_server([*arguments, *dsp_arguments(hexagon.command[-1])])
+    try:
+        check_dsp(f"rpc://127.0.0.1:{tracker.port}/phone")
+    finally:
+        server.stop()
+        tracker.stop()
 
 
 @pytest.mark.parametrize("arguments", [[], ["--dsp", "/nonexistent/qemu"], ["--dsp", "/bin/true"]])
