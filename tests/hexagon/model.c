@@ -17,6 +17,7 @@
 #define WRONG_MAGIC 7
 #define CHATTER 8
 #define LATE_START 9
+#define VECTORS 10 /* no misbehaviour: its second call has 3 vector instructions for each element */
 
 #ifndef BEHAVIOUR
 #define BEHAVIOUR GOOD
@@ -96,7 +97,13 @@ static void run(void) {
   count(records[0]);
   for (volatile int i = 0; i < N; i++) sum[i] = a[i] + b[i];
   count(records[1]);
-  for (volatile int i = 0; i < N; i++) twice[i] = 2 * sum[i];
+  for (volatile int i = 0; i < N; i++) {
+    twice[i] = 2 * sum[i];
+#if BEHAVIOUR == VECTORS
+    __asm__ volatile("{ v0.w = vadd(v1.w, v2.w); v3.w = vadd(v1.w, v2.w) }\n"
+                     "{ v0 = vand(v1, v3) }" ::: "v0", "v3");
+#endif
+  }
   count(records[2]);
 }
 

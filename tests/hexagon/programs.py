@@ -21,16 +21,19 @@ N, CALLS, ARENA_BYTES = 64, 2, 4096
 # their order is that of the names at the head of model.c
 BEHAVIOURS = (
     *("good", "crash", "spin", "status", "float_hvx", "wrong_sizes", "leave", "wrong_magic"),
-    *("chatter", "late_start"),
+    *("chatter", "late_start", "vectors"),
 )
-QFLOAT = "hexagonv68+hvxv68+hvx_length128b+hvx_qfloat"
+HVX = {
+    "float_hvx": "hexagonv68+hvxv68+hvx_length128b+hvx_qfloat",
+    "vectors": "hexagonv66+hvxv66+hvx_length128b",
+}
 
 
 @cache
 def program(behaviour: str = "good", status: int = 0, mcpu: str = "", elements: int = N) -> bytes:
     """An ELF file. status: what it replies, if it behaves so. mcpu: as LLVM names it.
     elements: of each input and output."""
-    cpu = QFLOAT if behaviour == "float_hvx" else mcpu or "hexagonv66"
+    cpu = HVX.get(behaviour) or mcpu or "hexagonv66"
     zig = [sys.executable, "-m", "ziglang", "cc", "-target", "hexagon-freestanding-none"]
     flags = ["-O2", "-std=c11", "-Wall", "-ffreestanding", "-nostdlib", "-fno-builtin", "-static"]
     what = [f"-DBEHAVIOUR={BEHAVIOURS.index(behaviour)}", f"-DSTATUS_CODE={status}"]

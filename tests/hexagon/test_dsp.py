@@ -126,6 +126,17 @@ def test_counts_are_the_same_in_every_session(address: str) -> None:
     assert counts[0]["hvx"] == 0
 
 
+def test_vector_instructions_are_counted() -> None:
+    """Three for each element in the second call, two of them in one packet."""
+    with opened() as device:
+        plain = device.load(artifact()).profile(inputs())
+        vectors = device.load(artifact(program("vectors"))).profile(inputs())
+    assert [row.hvx for row in plain] == [0, 0]
+    assert [row.hvx for row in vectors] == [0, 3 * N]
+    assert vectors[1].instructions - plain[1].instructions == 3 * N
+    assert vectors[1].packets - plain[1].packets == 2 * N
+
+
 def test_a_profile_has_a_row_for_each_call(address: str) -> None:
     with opened(address) as device:
         model = device.load(artifact())
