@@ -22,7 +22,7 @@ from dlcc.compiler.errors import (
 )
 from dlcc.compiler.feeds import as_complex, as_pairs, check_feeds
 from dlcc.targets import registry
-from dlcc.targets.device import Bench, Program
+from dlcc.targets.device import Bench, CallCost, Profiled, Program
 from dlcc.targets.stops import reason_of
 
 if TYPE_CHECKING:
@@ -89,6 +89,20 @@ class Session:
         tensors = as_pairs(check_feeds(self.signature.inputs, inputs))
         with _naming(self.target, self.device):
             return program.bench(tensors, repeat)
+
+    def profile(self, inputs: Mapping[str, object]) -> list[CallCost]:
+        """Cost of each call of a kernel in one inference, in order.
+
+        Raises UsageError where the device does not count for each, BadFeed, DeviceError."""
+        program = self._loaded()
+        if not isinstance(program, Profiled):
+            raise UsageError(
+                f"{self.target} on {self.device} cannot yet tell what each kernel costs",
+                hint="kernels are counted on the DSP: `-t hexagon`; `dlcc bench` gives the total",
+            )
+        tensors = as_pairs(check_feeds(self.signature.inputs, inputs))
+        with _naming(self.target, self.device):
+            return program.profile(tensors)
 
     def close(self) -> None:
         """Release the device. Closing twice is fine."""

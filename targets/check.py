@@ -7,6 +7,7 @@ import platform
 import time
 from dataclasses import dataclass
 
+from dlcc.targets.device import Device
 from dlcc.targets.registry import DeviceOptions, kind
 
 MUST_AGREE = ("apache-tvm", "apache-tvm-ffi")
@@ -22,30 +23,42 @@ class CheckRow:
     hint: str = ""
 
 
-def check(address: str, options: DeviceOptions | None = None) -> list[CheckRow]:
+def check(
+    address: str, options: DeviceOptions | None = None, emulated: str = "arm"
+) -> list[CheckRow]:
     """Open a device and tell what it is, what it can run, and what it lacks.
 
+    emulated: the kind whose emulator `emulator` means.
     Raises UsageError, DeviceError, ToolchainError.
     """
-    # Only the kind decides what `local` and `emulator` are; servers are the same for all kinds.
-    owner = kind("arm" if address == "emulator" else "host")
     start_s = time.perf_counter()
-    with owner.open_device(address, options or DeviceOptions()) as device:
+    with _opened(address, options or DeviceOptions(), emulated) as device:
         opened_s = time.perf_counter() - start_s
         facts = dict(device.describe())
-    rows = [_runs_row(facts.get("architecture", ""))]
+    rows = [_runs_row(facts.get("architecture", ""), "dsp" in facts)]
     rows += [CheckRow(name, value) for name, value in facts.items() if name not in MUST_AGREE]
     rows.append(CheckRow("opened in", f"{opened_s:.2f} s"))
-    rows += [_version_row(name, facts.get(name, "")) for name in MUST_AGREE]
-    if address == "emulator" and not facts.get("counts"):
+    if "architecture" in facts or "dsp" not in facts:  # a lone DSP runs no TVM
+        rows += [_version_row(name, facts.get(name, "")) for name in MUST_AGREE]
+    if address == "emulator" and emulated == "arm" and not facts.get("counts"):
         rows.append(CheckRow("counts", "none", good=False, hint=_why_no_counts()))
     return rows
 
 
-def _runs_row(architecture: str) -> CheckRow:
-    """The kinds of targets whose code the device's processor takes."""
+def _opened(address: str, options: DeviceOptions, emulated: str) -> Device:
+    """Only the kind decides what `local` and `emulator` are; servers are the same for all kinds."""
+    if address == "emulator" and emulated == "hexagon":
+        from dlcc.targets.hexagon.device import open_device
+
+        return open_device(address, options)
+    return kind("arm" if address == "emulator" else "host").open_device(address, options)
+
+
+def _runs_row(architecture: str, dsp: bool) -> CheckRow:
+    """The kinds of targets whose code the device takes."""
     runs = ["arm"] if architecture in ("aarch64", "arm64") else []
     runs += ["host"] if architecture == platform.machine() else []
+    runs += ["hexagon"] if dsp else []
     hint = "" if runs else "no target of dlcc makes code for this processor"
     return CheckRow("can run", ", ".join(runs) or "nothing", good=bool(runs), hint=hint)
 

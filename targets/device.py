@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -24,12 +24,38 @@ class Bench:
     counts: dict[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class CallCost:
+    """Cost of one call of a kernel in one inference, on a device that counts for each.
+
+    sources: what of the graph it computes. packets: what the DSP issues at once, 1 to 4
+    instructions. hvx: vector instructions. macs: multiply-accumulates, None where not known.
+    share: of all packets of the inference.
+    """
+
+    name: str
+    sources: tuple[str, ...]
+    packets: int
+    instructions: int
+    hvx: int
+    macs: int | None
+    macs_per_packet: float | None
+    share: float
+
+
 class Program(Protocol):
     """A loaded model. Inputs and outputs are in the order of the compiled `main`."""
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]: ...
 
     def bench(self, inputs: Sequence[np.ndarray], repeat: int) -> Bench: ...
+
+
+@runtime_checkable
+class Profiled(Protocol):
+    """A program on a device that counts for each call of a kernel."""
+
+    def profile(self, inputs: Sequence[np.ndarray]) -> list[CallCost]: ...
 
 
 class Device(Protocol):

@@ -34,6 +34,13 @@ host_option = click.option(
 tracker_option = click.option(
     "--tracker", metavar="HOST:PORT", help="A tracker to enter the device at."
 )
+dsp_option = click.option(
+    "--dsp",
+    default="",
+    metavar="FILE|auto|none",
+    help="A qemu-hexagon to offer as a DSP behind it; auto: unpack one if there is none; "
+    "default: one on PATH or unpacked before, if any.",
+)
 key_option = click.option(
     "--key", default="", metavar="NAME", help="What the tracker gives the device out under."
 )
@@ -49,11 +56,12 @@ def device() -> None:
 @port_option(SERVER_PORT)
 @tracker_option
 @key_option
-def serve(host: str, port: int, tracker: str | None, key: str) -> None:
-    """Offer this machine's CPU until interrupted."""
+@dsp_option
+def serve(host: str, port: int, tracker: str | None, key: str, dsp: str) -> None:
+    """Offer this machine's CPU, and a DSP behind it, until interrupted."""
     from dlcc.targets.rpc.serve import serve as serve_here
 
-    serve_here(host, port, tracker, key)
+    serve_here(host, port, tracker, key, dsp)
 
 
 @click.command(cls=Verb)
@@ -88,25 +96,36 @@ def list_devices(tracker: str, as_json: bool) -> None:
     help="Start a tracker on this loopback port too, and enter the device at it; 0: any free one.",
 )
 @key_option
-def emulate(kind: str, port: int, tracker: str | None, own_tracker: int | None, key: str) -> None:
+@dsp_option
+def emulate(
+    kind: str, port: int, tracker: str | None, own_tracker: int | None, key: str, dsp: str
+) -> None:
     """Offer an emulated device until interrupted; built on first use."""
     from dlcc.targets.rpc.serve import emulate_arm
 
-    {"arm": emulate_arm}[kind](port, tracker, key, own_tracker)
+    {"arm": emulate_arm}[kind](port, tracker, key, own_tracker, dsp)
 
 
 @click.command(cls=Verb)
 @click.argument("address")
+@click.option(
+    "-t",
+    "--target",
+    type=click.Choice(("arm", "hexagon")),
+    default="arm",
+    show_default=True,
+    help="Which emulator is meant by `emulator`.",
+)
 @time_limit_option
 @json_option
-def check(address: str, time_limit_s: float, as_json: bool) -> None:
+def check(address: str, target: str, time_limit_s: float, as_json: bool) -> None:
     """Show what a device can run, its versions, and what it lacks; exit with 1 if anything."""
     from dlcc.compiler.cli.show import show
     from dlcc.compiler.errors import Mismatch
     from dlcc.targets.check import check as check_device
     from dlcc.targets.registry import DeviceOptions
 
-    rows = check_device(address, DeviceOptions(time_limit_s=time_limit_s))
+    rows = check_device(address, DeviceOptions(time_limit_s=time_limit_s), target)
     show(rows, as_json)
     if bad := [row for row in rows if not row.good]:
         lacks = ", ".join(f"{row.name}: {row.value}" for row in bad)

@@ -1,6 +1,7 @@
 """Rows and records as tables for people or JSON for programs.
 
-A table's cells follow from field names: `size_bytes` is shown in kB or MB, `min_s` in ms.
+A table's cells follow from field names: `size_bytes` is shown in kB or MB, `min_s` in ms,
+`share` in per cent.
 """
 
 from __future__ import annotations
@@ -112,6 +113,8 @@ def _cell(name: str, value: object) -> str:
 def _number(name: str, value: float) -> str:
     if name.endswith("_bytes"):
         return size(int(value))
+    if name == "share":
+        return f"{value:.1%}"
     if name.endswith("_s"):
         return f"{value * 1e3:.3f} ms"
     return f"{value:,}" if isinstance(value, int) else f"{value:.3g}"

@@ -5,24 +5,23 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import logging
-import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib import resources
 from pathlib import Path
 
 from dlcc.targets.cache import build_once
 from dlcc.targets.command import run_tool
 from dlcc.targets.errors import ToolchainError
-from dlcc.targets.unpack import Distribution, distribution, host_architecture, unpack
+from dlcc.targets.qemu import unpacked, version_of
+from dlcc.targets.unpack import Distribution, distribution, host_architecture
 
 log = logging.getLogger("dlcc")
 
-RECIPE = 1  # raise when what `_unpack_qemu` does changes
+RECIPE = 1  # raise when what `targets/qemu.py` leaves there changes
 COUNTERS_BYTES = 4096
 # From Debian 13 on qemu-user is a static program, which cannot load plug-ins.
 WITH_PLUGINS = {"debian": ("bookworm",), "ubuntu": ("noble", "jammy")}
@@ -46,7 +45,7 @@ def find_qemu() -> Qemu:
     Raises ToolchainError when there is no emulator to be had.
     """
     command = _on_path() or _unpacked()
-    version = _version(command)
+    version = version_of(command)
     try:
         counter = _counter(command, version)
     except ToolchainError as error:
@@ -84,39 +83,8 @@ def _unpacked() -> list[str]:
 
 
 def _unpacked_of(system: Distribution) -> list[str]:
-    """The command that starts a release's qemu. A dynamic program is started by its own loader with
-    its own libraries, so that a machine that has none of them needs none."""
     name = f"qemu-{system.codename}-{host_architecture()}-{RECIPE}"
-    root = build_once(name, partial(_unpack_qemu, system))
-    program = root / "usr/bin/qemu-aarch64"
-    with program.open("rb") as file:
-        dynamic = b"/ld-linux" in file.read(4096)
-    if not dynamic:
-        return [str(program)]
-    loaders = sorted((root / "usr/lib").glob("*-linux-gnu/ld-linux-*.so.*"))
-    if not loaders:
-        raise ToolchainError(f"no dynamic loader in {root}", hint="remove that folder, try again")
-    libraries = ":".join(str(p) for p in (loaders[0].parent, root / "usr/lib"))
-    return [str(loaders[0]), "--library-path", libraries, str(program)]
-
-
-def _unpack_qemu(system: Distribution, root: Path) -> None:
-    log.info("unpacking qemu-user of %s (once)", system.codename)
-    unpack(["qemu-user"], host_architecture(), root, system)
-    # One emulator of the thirty in the package: 10 MB in place of 150.
-    for program in (root / "usr/bin").glob("qemu-*"):
-        if program.name != "qemu-aarch64":
-            program.unlink()
-    if not (root / "usr/bin/qemu-aarch64").is_file():
-        raise ToolchainError("the distribution's qemu-user has no qemu-aarch64")
-
-
-def _version(command: Sequence[str]) -> str:
-    text = run_tool([*command, "--version"])
-    found = re.search(r"version (\d+(?:\.\d+)+)", text)
-    if found is None:
-        raise ToolchainError(f"qemu-aarch64 does not tell its version: {text[:80]!r}")
-    return found[1]
+    return unpacked(name, "qemu-user", "qemu-aarch64", system)
 
 
 def _counter(command: Sequence[str], version: str) -> Path:

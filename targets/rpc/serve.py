@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import os
+import shlex
 import socket
 import sys
 from collections.abc import Mapping, Sequence
@@ -39,14 +40,20 @@ class TrackedKey:
 
 
 def serve(
-    host: str = "127.0.0.1", port: int = SERVER_PORT, tracker: str | None = None, key: str = ""
+    host: str = "127.0.0.1",
+    port: int = SERVER_PORT,
+    tracker: str | None = None,
+    key: str = "",
+    dsp: str = "",
 ) -> None:
     """Offer this machine's CPU until SIGINT or SIGTERM. port 0: any free one.
 
-    tracker: HOST:PORT where it is entered under `key`. Raises UsageError, DeviceError.
+    tracker: HOST:PORT where it is entered under `key`. dsp: as of `dsp_arguments`.
+    Raises UsageError, DeviceError, and ToolchainError for a DSP that cannot be had.
     """
     key = key or "host"
-    started = start_server(_arguments(host, port, tracker, key), shown=True)
+    arguments = [*_arguments(host, port, tracker, key), *dsp_arguments(dsp)]
+    started = start_server(arguments, shown=True)
     started.wait_until_told(
         lambda: _announce("this machine", host, started.port, tracker, key),
     )
@@ -57,6 +64,7 @@ def emulate_arm(
     tracker: str | None = None,
     key: str = "",
     own_tracker: int | None = None,
+    dsp: str = "",
 ) -> None:
     """Offer an emulated Arm device on loopback until SIGINT or SIGTERM; builds it on first use.
 
@@ -72,10 +80,27 @@ def emulate_arm(
             started_tracker = start_tracker_process("127.0.0.1", own_tracker, shown=True)
             stack.callback(started_tracker.stop)
             tracker = f"127.0.0.1:{started_tracker.port}"
-        started = start_emulator(_arguments("127.0.0.1", port, tracker, key), shown=True)
+        arguments = [*_arguments("127.0.0.1", port, tracker, key), *dsp_arguments(dsp)]
+        started = start_emulator(arguments, shown=True)
         started.wait_until_told(
             lambda: _announce("an emulated Arm device", "127.0.0.1", started.port, tracker, key)
         )
+
+
+def dsp_arguments(dsp: str) -> list[str]:
+    """A server's arguments for offering an emulated DSP behind it.
+
+    dsp: path of a qemu-hexagon; "auto": found, or unpacked on first use; "": found, if there is
+    one; "none". Raises ToolchainError."""
+    from dlcc.targets.hexagon.qemu import find_qemu, installed_qemu
+
+    if dsp == "none":
+        return []
+    emulator = find_qemu() if dsp == "auto" else installed_qemu(dsp or None)
+    if emulator is None:
+        return []
+    log.info("its DSP is %s", emulator.describe()["dsp"])
+    return ["--dsp", shlex.join(emulator.command)]
 
 
 def start_tracker(host: str = "127.0.0.1", port: int = TRACKER_PORT) -> None:

@@ -22,6 +22,7 @@ import os
 import platform
 import random
 import select
+import shlex
 import shutil
 import signal
 import socket
@@ -29,7 +30,7 @@ import struct
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -58,8 +59,38 @@ def load_runtime() -> None:
         ctypes.CDLL(str(folder / name), ctypes.RTLD_GLOBAL)
 
 
-def register_functions(folder: str, emulator: str, counters: mmap.mmap | None) -> None:
-    """Remote functions of one session; folder: where its uploads go."""
+def open_dsp(command: str) -> Any:
+    """The DSP's emulator, and the module that knows it, which lies beside this file; None, with a
+    warning, where it does not run."""
+    spec = importlib.util.spec_from_file_location("dlcc_dsp", Path(__file__).with_name("dsp.py"))
+    if spec is None or spec.loader is None:
+        raise SystemExit(f"no dsp.py beside {__file__}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    try:
+        return module.Emulator(shlex.split(command))
+    except module.Ended as error:
+        here = "`dlcc device serve --dsp auto` on the machine itself offers one"
+        log.warning("no DSP is offered: %s; %s", error.detail, here)
+        return None
+
+
+def register_dsp(emulator: Any, client: int) -> Any:
+    """Remote functions that run programs on the DSP; returns what ends them all by `close`."""
+    import tvm_ffi
+
+    sessions = sys.modules["dlcc_dsp"].Sessions(emulator, client)
+    for name in ("start", "exchange", "stop"):
+        function = getattr(sessions, name)
+        tvm_ffi.register_global_func(f"dlcc.dsp.{name}", function, override=True)
+    return sessions
+
+
+def register_functions(
+    folder: str, emulator: str, counters: mmap.mmap | None, dsp: Mapping[str, str]
+) -> None:
+    """Remote functions of one session; folder: where its uploads go. dsp: what the DSP is."""
     import tvm_ffi
 
     def register(name: str, function: Callable[..., object]) -> None:
@@ -70,7 +101,8 @@ def register_functions(folder: str, emulator: str, counters: mmap.mmap | None) -
 
     register("tvm.rpc.server.workpath", path_of)
     register("tvm.rpc.server.load_module", lambda name: tvm_ffi.load_module(path_of(name)))
-    register("dlcc.describe", lambda: json.dumps(describe(emulator, counters is not None)))
+    facts = {**describe(emulator, counters is not None), **dsp}
+    register("dlcc.describe", lambda: json.dumps(facts))
     if counters is not None:
         register("dlcc.counters", lambda: f"instructions={struct.unpack_from('<Q', counters)[0]}")
 
@@ -191,6 +223,7 @@ class Server:
         except OSError as error:
             raise SystemExit(f"cannot listen at {args.host}:{args.port}: {error}") from error
         self.emulator: str = args.emulator
+        self.dsp = open_dsp(args.dsp) if args.dsp else None
         self.key: str = args.key
         self.folder: str | None = args.folder or None
         self.pid = os.getpid()
@@ -274,15 +307,20 @@ class Server:
         """The child's life; it never returns into the server's loop."""
         import tvm_ffi
 
-        status = 1
+        status, programs = 1, None
         try:
             die_with(self.pid)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             self.listener.close()
             os.chdir(folder)
-            register_functions(folder, self.emulator, self.counters)
+            dsp = self.dsp.describe() if self.dsp else {}
+            register_functions(folder, self.emulator, self.counters, dsp)
+            if self.dsp:
+                programs = register_dsp(self.dsp, peer.fileno())
             tvm_ffi.get_global_func("rpc.ServerLoop")(peer.fileno())
+            if programs is not None:
+                programs.close()
             status = 0
         except BaseException:
             log.exception("a session failed")
@@ -308,6 +346,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--key", default="")
     parser.add_argument("--counters", default="", help="file that the emulator counts into")
     parser.add_argument("--emulator", default="", help="what emulates this device")
+    parser.add_argument("--dsp", default="", help="command of a qemu-hexagon, offered as a DSP")
     parser.add_argument("--folder", default="", help="removed at the end")
     parser.add_argument("--parent", type=int, default=0, help="end with this process")
     parser.add_argument("--end-with-stdin", action="store_true", help="end when stdin closes")
