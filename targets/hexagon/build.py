@@ -1,0 +1,160 @@
+"""Optimised Relax module -> one program for the DSP."""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+
+import tvm
+from tvm.ir import IRModule
+
+from dlcc.targets.aot import plan, unpacked
+from dlcc.targets.aot.blob import blob
+from dlcc.targets.aot.clang import compile_c, compile_once
+from dlcc.targets.aot.driver import HEADERS, PARAMETERS, RUNTIME, driver, runtime_source
+from dlcc.targets.aot.macs import note_macs
+from dlcc.targets.aot.program import Program, Tensor, aligned
+from dlcc.targets.artifact import Artifact
+from dlcc.targets.chips import Chip
+from dlcc.targets.cpu.fuse import fuse
+from dlcc.targets.cpu.sources import kernels_of
+from dlcc.targets.errors import ToolchainError
+from dlcc.targets.hexagon.legalize import legalize
+from dlcc.targets.hexagon.profile import profile, tvm_target
+from dlcc.targets.hexagon.schedule import schedule
+from dlcc.targets.link import link_program
+
+log = logging.getLogger("dlcc")
+
+FORMAT = 1
+TRIPLE = "hexagon-freestanding-none"
+EMULATED = ("start.c", "serve.c", "system.h")
+
+
+def build(mod: IRModule, chip: Chip) -> Artifact:
+    """One static program of kernels, driver, runtime, parameters and the emulator's main loop.
+
+    mod: Relax module; `main` takes tensors of known shape and returns a tuple of tensors.
+    Returns an artifact of `model.elf` and `model.json`, which tells what is in it. Raises
+    ToolchainError, naming the node, for what a program without TVM cannot do, and where a
+    compiler or linker is missing or fails.
+    """
+    times_s: dict[str, float] = {}
+    mcpu = profile(mod, chip)
+    if mcpu != chip.tvm["mcpu"]:
+        log.info(
+            "%s computes with floats: its code is for %s, which emulators run", chip.name, mcpu
+        )
+    log.info("code for %s", mcpu)
+    target = tvm_target(mcpu)
+    with _step("schedule", times_s):
+        mod = _scheduled(mod, chip, target)
+    with _step("plan", times_s):
+        mod = plan.lower(mod, target)
+        kernels = unpacked.lower(mod, target)
+        program = plan.plan(mod, unpacked.scratch_bytes(kernels))
+    with _step("codegen", times_s):
+        code = unpacked.object_file(kernels, target)
+    with _step("link", times_s):
+        elf = _linked(program, code, mcpu)
+    described = json.dumps(describe(program, chip, mcpu), indent=1).encode()
+    return Artifact(chip.kind, chip.name, {"model.elf": elf, "model.json": described}, (), times_s)
+
+
+def scheduled(mod: IRModule, chip: Chip) -> str:
+    """The module with scheduled kernels as TVM script, for `compile --emit tir`."""
+    return str(_scheduled(mod, chip, tvm_target(profile(mod, chip))).script())
+
+
+def kernels(mod: IRModule, chip: Chip) -> dict[str, list[str]]:
+    """Kernel -> the variables of `main` that it computes, for `check --why`."""
+    return kernels_of(_scheduled(mod, chip, tvm_target(profile(mod, chip))))
+
+
+def assembly(mod: IRModule, chip: Chip) -> str:
+    """The kernels as assembly text, for `compile --emit asm`."""
+    target = tvm_target(profile(mod, chip))
+    lowered = plan.lower(_scheduled(mod, chip, target), target)
+    return str(unpacked.code_of(unpacked.lower(lowered, target), target).inspect_source("asm"))
+
+
+def describe(program: Program, chip: Chip, mcpu: str) -> dict[str, object]:
+    """What `model.json` says: enough to feed the program and to name what it counts."""
+    return {
+        "format": FORMAT,
+        "chip": chip.name,
+        "profile": mcpu,
+        "arena_bytes": program.arena_bytes,
+        "parameter_bytes": len(program.parameters),
+        "inputs": [_row(t) for t in program.inputs],
+        "outputs": [_row(t) for t in program.outputs],
+        "kernels": [
+            {"name": c.kernel, "sources": list(c.sources), "macs": c.macs} for c in program.calls
+        ],
+    }
+
+
+def _row(tensor: Tensor) -> dict[str, object]:
+    return {
+        "name": tensor.name,
+        "dtype": tensor.dtype,
+        "shape": list(tensor.shape),
+        "bytes": tensor.size_bytes,
+    }
+
+
+def _scheduled(mod: IRModule, chip: Chip, target: tvm.target.Target) -> IRModule:
+    return schedule(note_macs(fuse(legalize(mod, chip, target), target)), chip)
+
+
+def _linked(program: Program, code: bytes, mcpu: str) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="dlcc-build-") as name:
+        folder = Path(name)
+        objects = [folder / "kernels.o", folder / "parameters.o"]
+        objects[0].write_bytes(code)
+        version = int(mcpu.removeprefix("hexagonv"), 16)  # e_flags of v66: 0x66
+        objects[1].write_bytes(blob(program.parameters, PARAMETERS, "hexagon", version))
+        used = objects if code else objects[1:]
+        return link_program([*used, *_compiled(program, mcpu, folder)], "hexagon", ["_start"])
+
+
+def _compiled(program: Program, mcpu: str, folder: Path) -> list[Path]:
+    """The driver and the main loop, made for this model, and the runtime, made once."""
+    tensors = [*program.inputs, *program.outputs]
+    size = max(1, sum(aligned(t.size_bytes) for t in tensors))
+    flags = [f"-mcpu={mcpu}", "-DDLCC_COUNT_EMULATED"]
+    flags += [f"-DDLCC_IO_BYTES={size}u", f"-DDLCC_IO_COUNT={max(1, len(tensors))}"]
+    own = {**driver(program), **_own_sources(("serve.c", "system.h"))}
+    shared = {n: runtime_source(n) for n in (*HEADERS, *RUNTIME)}
+    shared |= _own_sources(("start.c", "system.h", "integers.c", "doubles.c"))
+    return [
+        *compile_c(own, TRIPLE, flags, folder),
+        *compile_once(shared, TRIPLE, [f"-mcpu={mcpu}"]),
+    ]
+
+
+def _own_sources(names: Sequence[str]) -> dict[str, str]:
+    files = resources.files("dlcc.targets.hexagon.runtime")
+    return {name: files.joinpath(name).read_text("utf-8") for name in names}
+
+
+@contextmanager
+def _step(name: str, times_s: dict[str, float]) -> Iterator[None]:
+    start_s = time.perf_counter()
+    try:
+        yield
+    except tvm.error.InternalError as error:
+        lines = str(error).strip().splitlines() or ["no reason given"]
+        raise ToolchainError(
+            f"TVM cannot {name} the model: {lines[-1]}",
+            hint="an operator may be used with a dtype that it does not have; "
+            "`--output` cuts the graph before it",
+        ) from error
+    times_s[name] = time.perf_counter() - start_s
+    log.debug("%s: %.0f ms", name, times_s[name] * 1e3)
