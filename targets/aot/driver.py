@@ -29,6 +29,21 @@ HEADERS = ("dlcc_aot.h", "dlcc_runtime.h")
 MATH = ("parts.h", "parts.c", "exponent.c", "circle.c", "rounding.c", "special.c")
 RUNTIME = ("scratch.c", "memory.c", *MATH)
 
+CHECKS = """
+static int unfit(const void *memory)
+{
+    if (memory == NULL) {
+        return DLCC_E_NULL;
+    }
+    return (uintptr_t)memory % DLCC_ALIGN_BYTES == 0 ? DLCC_OK : DLCC_E_ALIGN;
+}
+
+int dlcc_init(void)
+{
+    int error = unfit(arena);
+    return error != DLCC_OK ? error : unfit(dlcc_parameters);
+}
+"""
 RUN = r"""
 /* One call: its counters are read first, its temporaries get their part of the arena. */
 #define RUN(NUMBER, SCRATCH, BYTES, CALL)    \
@@ -42,20 +57,6 @@ static int failed(int32_t number)
 {
     dlcc_failed_call = number;
     return dlcc_scratch_exceeded() ? DLCC_E_ARENA : DLCC_E_KERNEL;
-}
-
-static int unfit(const void *memory)
-{
-    if (memory == NULL) {
-        return DLCC_E_NULL;
-    }
-    return (uintptr_t)memory % DLCC_ALIGN_BYTES == 0 ? DLCC_OK : DLCC_E_ALIGN;
-}
-
-int dlcc_init(void)
-{
-    int error = unfit(arena);
-    return error != DLCC_OK ? error : unfit(dlcc_parameters);
 }
 """
 
@@ -90,7 +91,9 @@ def _driver(program: Program) -> Iterator[str]:
     yield "    0};"
     yield f"struct dlcc_counter dlcc_counters[{len(program.calls) + 1}];"
     yield "int32_t dlcc_failed_call = -1;"
-    yield RUN
+    yield CHECKS
+    if program.calls:
+        yield RUN
     yield from _run(program)
 
 

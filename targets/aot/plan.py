@@ -21,6 +21,9 @@ from dlcc.targets.errors import ToolchainError
 
 HINT = "compile this model for host or arm, or cut the graph before it with `--output`"
 
+# Calls that turn data into shapes.
+DATA_DEPENDENT = ("relax.tensor_to_shape", "relax.dynamic_strided_slice", "relax.nonzero")
+
 # Dataflow -> calls of kernels that write into tensors which `main` allocates. Memory is placed
 # by `plan` itself: TVM's StaticPlanBlockMemory reuses whole tensors and never splits one.
 LOWER: tuple[tvm.transform.Pass, ...] = (
@@ -56,6 +59,7 @@ class _Walk:
 
     mod: IRModule
     values: dict[Any, _Value] = field(default_factory=dict)
+    tuples: dict[Any, list[relax.Expr]] = field(default_factory=dict)
     made: list[_Made] = field(default_factory=list)
     calls: list[tuple[str, list[_Value]]] = field(default_factory=list)
     parameters: bytearray = field(default_factory=bytearray)
@@ -81,7 +85,7 @@ def plan(mod: IRModule, scratch_bytes: Mapping[str, int]) -> Program:
     for block in main.body.blocks:
         for binding in block.bindings:
             _read(walk, binding)
-    results = [_operand(walk, f, "the result") for f in _fields(main.body.body)]
+    results = [_operand(walk, f, "the result") for f in _fields(walk, main.body.body)]
     copies = _claim_outputs(results, len(walk.calls))
     places, arena_bytes, live = _place(walk, scratch_bytes)
     scratch = places[len(places) - len(walk.calls) :]
@@ -134,9 +138,11 @@ def _read(walk: _Walk, binding: relax.Binding) -> None:
     value = binding.value
     if isinstance(value, relax.If):
         raise _refused(name, "it runs one branch or the other")
-    if isinstance(value, relax.Tuple | relax.ShapeExpr):
-        return  # fields are looked up where they are used
-    if isinstance(value, relax.TupleGetItem) or not isinstance(value, relax.Call):
+    if isinstance(value, relax.Tuple) or value in walk.tuples:
+        walk.tuples[var] = _fields(walk, value)
+    elif isinstance(value, relax.ShapeExpr):
+        return  # a call that needs it is refused
+    elif not isinstance(value, relax.Call):
         walk.values[var] = _operand(walk, value, name)
     elif isinstance(value.op, GlobalVar):
         _note_call(walk, value, name)
@@ -147,7 +153,7 @@ def _read(walk: _Walk, binding: relax.Binding) -> None:
     elif isinstance(value.op, Op) and value.op.name == "relax.reshape":
         walk.values[var] = _operand(walk, value.args[0], name)  # the same memory
     else:
-        raise _refused(name, f"it needs {_callee(value)} of TVM's runtime library")
+        raise _refused(name, _why(value))
 
 
 def _note_call(walk: _Walk, call: relax.Call, name: str) -> None:
@@ -155,7 +161,7 @@ def _note_call(walk: _Walk, call: relax.Call, name: str) -> None:
     if not isinstance(walk.mod[call.op], tirx.PrimFunc):
         raise _refused(name, f"it calls the function {kernel}, a loop or a branch")
     number = len(walk.calls)
-    fields = [f for a in call.args for f in _fields(a)]
+    fields = [f for a in call.args for f in _fields(walk, a)]
     operands = [_operand(walk, f, name) for f in fields]
     for operand in operands:
         if isinstance(operand, _Made):
@@ -163,8 +169,11 @@ def _note_call(walk: _Walk, call: relax.Call, name: str) -> None:
     walk.calls.append((kernel, operands))
 
 
-def _fields(value: relax.Expr) -> list[relax.Expr]:
-    return list(value.fields) if isinstance(value, relax.Tuple) else [value]
+def _fields(walk: _Walk, value: relax.Expr) -> list[relax.Expr]:
+    """What a tuple, or a name of one, is made of; anything else by itself."""
+    if isinstance(value, relax.Tuple):
+        return list(value.fields)
+    return walk.tuples.get(value, [value])
 
 
 def _operand(walk: _Walk, value: relax.Expr, name: str) -> _Value:
@@ -173,6 +182,8 @@ def _operand(walk: _Walk, value: relax.Expr, name: str) -> _Value:
         if value not in walk.values:
             raise _refused(name, f"it needs {value.name}, which is no tensor of known shape")
         return walk.values[value]
+    if isinstance(value, relax.TupleGetItem):
+        return _operand(walk, _fields(walk, value.tuple_value)[int(value.index)], name)
     if hasattr(getattr(value, "value", None), "numpy"):
         return _Given(Buffer("parameter", _constant(walk, value.value.numpy())))
     raise _refused(name, f"it needs a value of kind {type(value).__name__}")
@@ -235,8 +246,11 @@ def _call(
     return Call(kernel, tuple(operands), sources, macs, at, scratch_bytes.get(kernel, 0))
 
 
-def _callee(call: relax.Call) -> str:
-    return str(getattr(call.op, "global_symbol", getattr(call.op, "name", call.op)))
+def _why(call: relax.Call) -> str:
+    callee = str(getattr(call.op, "global_symbol", getattr(call.op, "name", call.op)))
+    if callee in DATA_DEPENDENT:
+        return "its shape is only known when the model runs"
+    return f"it needs {callee.removeprefix('relax.')} of TVM's runtime library"
 
 
 def _refused(name: str, why: str) -> ToolchainError:

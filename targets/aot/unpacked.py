@@ -110,7 +110,7 @@ def with_plain_signature(func: tirx.PrimFunc) -> tirx.PrimFunc:
                 f"{param.name}_data", tvm.ir.PointerType(tvm.ir.PrimType(str(param.dtype)))
             )
             params.append(pointer)
-            declared.append(tirx.DeclBuffer(param, data=pointer))
+            declared += [*_bound(param), tirx.DeclBuffer(param, data=pointer)]
         else:
             params.append(param)
     body = tirx.SeqStmt([*declared, func.body]) if declared else func.body
@@ -118,6 +118,21 @@ def with_plain_signature(func: tirx.PrimFunc) -> tirx.PrimFunc:
         body = tirx.AttrStmt("default", name, tirx.const(value, "int32"), body)
     body = tirx.SeqStmt([body, tirx.Return(tirx.const(0, "int32"))])
     return tirx.PrimFunc(params, body, tvm.ir.PrimType("int32"), attrs=func.attrs)
+
+
+def _bound(buffer: Any) -> list[Any]:
+    """Tensors of a program are whole and row-major: say so where a kernel leaves it open."""
+    values = []
+    stride = 1
+    for extent, own in reversed([*zip(buffer.shape, buffer.strides, strict=False)]):
+        values.append((own, stride))
+        stride *= int(extent)
+    values.append((buffer.elem_offset, 0))
+    return [
+        tirx.Bind(var, tirx.const(value, str(var.dtype)))
+        for var, value in values
+        if isinstance(var, tirx.Var)
+    ]
 
 
 def scratch_bytes(lowered: IRModule) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -121,7 +122,27 @@ def _linked(program: Program, code: bytes, mcpu: str) -> bytes:
         version = int(mcpu.removeprefix("hexagonv"), 16)  # e_flags of v66: 0x66
         objects[1].write_bytes(blob(program.parameters, PARAMETERS, "hexagon", version))
         used = objects if code else objects[1:]
-        return link_program([*used, *_compiled(program, mcpu, folder)], "hexagon", ["_start"])
+        used += _compiled(program, mcpu, folder)
+        try:
+            return link_program(used, "hexagon", ["_start"])
+        except ToolchainError as error:
+            raise (_missing(program, error.what) or error) from error
+
+
+def _missing(program: Program, said: str) -> ToolchainError | None:
+    """The error for a C function that a kernel calls and the runtime lacks, if that is what the
+    linker said."""
+    functions = dict.fromkeys(re.findall(r"undefined symbol: (\w+)", said))
+    if not functions:
+        return None
+    callers = set(re.findall(rf"\({unpacked.PREFIX}(\w+)\)", said))
+    nodes = dict.fromkeys(s for c in program.calls if c.kernel in callers for s in c.sources)
+    return ToolchainError(
+        f"{', '.join(nodes) or 'the model'}: it needs the C function {', '.join(functions)}, which "
+        "programs for the DSP do not have",
+        hint="mathematics is there for float32: cast float64 in the model, or compile for host or "
+        "arm",
+    )
 
 
 def _compiled(program: Program, mcpu: str, folder: Path) -> list[Path]:

@@ -21,7 +21,9 @@ def legalize(mod: IRModule, chip: Chip, target: tvm.target.Target) -> IRModule:
     """
     cpu = Cpu.of(chip)
     passes = [
+        # before legalization, which has no kernels for scans, and none for sorting
         relax.backend.DispatchSampling(),
+        relax.backend.DispatchSortScan(),
         relax.transform.DeadCodeElimination(["main"]),  # transpositions and constants left over
         relax.transform.LegalizeOps({"relax.nn.relu": lambda bb, call: relu(bb, call, cpu)}),
     ]

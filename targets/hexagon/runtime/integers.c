@@ -1,10 +1,12 @@
-/* Division of integers, and a copy, under the names that LLVM gives them on Hexagon, which has no
+/* Division of integers, a root, and a copy, under the names that LLVM gives them on Hexagon, which has no
  * instruction for a division. Bit by bit from the first that can be set; division by 0 gives
  * all ones, like the shifts do. */
 #include <stddef.h>
 #include <stdint.h>
 
 void *memcpy(void *restrict to, const void *restrict from, size_t bytes);
+
+float sqrtf(float x);
 
 #define NAMED(NAME) __hexagon_##NAME
 
@@ -61,4 +63,9 @@ FUNCTIONS(di3, divide64, uint64_t, int64_t)
 void *NAMED(memcpy_likely_aligned_min32bytes_mult8bytes)(void *to, const void *from, size_t bytes)
 {
     return memcpy(to, from, bytes);
+}
+
+float NAMED(sqrtf)(float x)
+{
+    return sqrtf(x);
 }
