@@ -84,9 +84,9 @@ output_option = click.option(
 @click.option(
     "--emit",
     "form",
-    type=click.Choice(["relax", "tir", "asm"]),
+    type=click.Choice(["relax", "tir", "asm", "c"]),
     help="Print the graph, the scheduled kernels or their assembly; writes a container only with "
-    "-o.",
+    "-o. c: write a C library of the model, for a DSP, to the folder -o.",
 )
 @json_option
 def compile_model(
@@ -116,6 +116,11 @@ def compile_model(
             database=database,
             **part._asdict(),
         )
+    if form == "c":
+        folder = output or Path(f"{made.model}-c")
+        LOG.info("wrote %d files", len(emit.write_sources(made, folder)))
+        click.echo(folder)
+        return
     if form is not None:
         click.echo(emit.listing(made, form))
     if form is None or output is not None:

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
@@ -35,7 +36,20 @@ log = logging.getLogger("dlcc")
 
 FORMAT = 1
 TRIPLE = "hexagon-freestanding-none"
-EMULATED = ("start.c", "serve.c", "system.h")
+HELPERS = ("integers.c", "doubles.c")  # what LLVM calls on Hexagon
+MAKEFILE = """\
+# A model as a library: make, then link libmodel.a and include dlcc_aot.h. With the Hexagon SDK:
+# make CC=hexagon-clang AR=hexagon-ar
+CC = clang --target=hexagon-unknown-none-elf
+AR = llvm-ar
+CFLAGS = -std=c11 -O2 -mcpu={mcpu} -ffreestanding -fno-builtin -ffp-contract=off
+
+libmodel.a: {units} {objects}
+\t$(AR) rcs $@ $^
+
+clean:
+\trm -f libmodel.a {units}
+"""
 
 
 def build(mod: IRModule, chip: Chip) -> Artifact:
@@ -47,12 +61,44 @@ def build(mod: IRModule, chip: Chip) -> Artifact:
     compiler or linker is missing or fails.
     """
     times_s: dict[str, float] = {}
+    made = _compile(mod, chip, times_s)
+    with _step("link", times_s):
+        elf = _linked(made)
+    described = json.dumps(describe(made, chip), indent=1).encode()
+    return Artifact(chip.kind, chip.name, {"model.elf": elf, "model.json": described}, (), times_s)
+
+
+def sources(mod: IRModule, chip: Chip) -> dict[str, bytes]:
+    """File name -> content of all that makes a library of the model, for `compile --emit c`:
+    the driver and runtime in C, kernels and parameters as objects, and a Makefile."""
+    made = _compile(mod, chip, {})
+    code = {**driver(made.program), **{name: runtime_source(name) for name in RUNTIME}}
+    code |= _own_sources(HELPERS)
+    files = {name: text.encode() for name, text in code.items()}
+    files["parameters.o"] = _parameters(made)
+    if made.code:
+        files["kernels.o"] = made.code
+    files["Makefile"] = makefile(sorted(code), sorted(n for n in files if n.endswith(".o")), made)
+    return files
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A planned model and the object file of its kernels, for the processor `mcpu`."""
+
+    program: Program
+    code: bytes
+    mcpu: str
+
+
+def _compile(mod: IRModule, chip: Chip, times_s: dict[str, float]) -> _Made:
     mcpu = profile(mod, chip)
     if mcpu != chip.tvm["mcpu"]:
         log.info(
-            "%s computes with floats: its code is for %s, which emulators run", chip.name, mcpu
+            "%s: the model has floats, its code is for %s: emulators run that", chip.name, mcpu
         )
-    log.info("code for %s", mcpu)
+    else:
+        log.info("%s: code for %s", chip.name, mcpu)
     target = tvm_target(mcpu)
     with _step("schedule", times_s):
         mod = _scheduled(mod, chip, target)
@@ -61,11 +107,7 @@ def build(mod: IRModule, chip: Chip) -> Artifact:
         kernels = unpacked.lower(mod, target)
         program = plan.plan(mod, unpacked.scratch_bytes(kernels))
     with _step("codegen", times_s):
-        code = unpacked.object_file(kernels, target)
-    with _step("link", times_s):
-        elf = _linked(program, code, mcpu)
-    described = json.dumps(describe(program, chip, mcpu), indent=1).encode()
-    return Artifact(chip.kind, chip.name, {"model.elf": elf, "model.json": described}, (), times_s)
+        return _Made(program, unpacked.object_file(kernels, target), mcpu)
 
 
 def scheduled(mod: IRModule, chip: Chip) -> str:
@@ -85,12 +127,13 @@ def assembly(mod: IRModule, chip: Chip) -> str:
     return str(unpacked.code_of(unpacked.lower(lowered, target), target).inspect_source("asm"))
 
 
-def describe(program: Program, chip: Chip, mcpu: str) -> dict[str, object]:
+def describe(made: _Made, chip: Chip) -> dict[str, object]:
     """What `model.json` says: enough to feed the program and to name what it counts."""
+    program = made.program
     return {
         "format": FORMAT,
         "chip": chip.name,
-        "profile": mcpu,
+        "profile": made.mcpu,
         "arena_bytes": program.arena_bytes,
         "parameter_bytes": len(program.parameters),
         "inputs": [_row(t) for t in program.inputs],
@@ -114,19 +157,33 @@ def _scheduled(mod: IRModule, chip: Chip, target: tvm.target.Target) -> IRModule
     return schedule(note_macs(fuse(legalize(mod, chip, target), target)), chip)
 
 
-def _linked(program: Program, code: bytes, mcpu: str) -> bytes:
+def makefile(code: Sequence[str], objects: Sequence[str], made: _Made) -> bytes:
+    """Makes `libmodel.a`; the runtime in it gives way to a C library that is linked before it."""
+    return MAKEFILE.format(
+        mcpu=made.mcpu,
+        units=" ".join(name.replace(".c", ".o") for name in code if name.endswith(".c")),
+        objects=" ".join(objects),
+    ).encode()
+
+
+def _linked(made: _Made) -> bytes:
     with tempfile.TemporaryDirectory(prefix="dlcc-build-") as name:
         folder = Path(name)
-        objects = [folder / "kernels.o", folder / "parameters.o"]
-        objects[0].write_bytes(code)
-        version = int(mcpu.removeprefix("hexagonv"), 16)  # e_flags of v66: 0x66
-        objects[1].write_bytes(blob(program.parameters, PARAMETERS, "hexagon", version))
-        used = objects if code else objects[1:]
-        used += _compiled(program, mcpu, folder)
+        objects = [folder / "parameters.o"]
+        objects[0].write_bytes(_parameters(made))
+        if made.code:
+            objects.append(folder / "kernels.o")
+            objects[1].write_bytes(made.code)
+        objects += _compiled(made, folder)
         try:
-            return link_program(used, "hexagon", ["_start"])
+            return link_program(objects, "hexagon", ["_start"])
         except ToolchainError as error:
-            raise (_missing(program, error.what) or error) from error
+            raise (_missing(made.program, error.what) or error) from error
+
+
+def _parameters(made: _Made) -> bytes:
+    e_flags = int(made.mcpu.removeprefix("hexagonv"), 16)  # of v66: 0x66
+    return blob(made.program.parameters, PARAMETERS, "hexagon", e_flags)
 
 
 def _missing(program: Program, said: str) -> ToolchainError | None:
@@ -145,18 +202,18 @@ def _missing(program: Program, said: str) -> ToolchainError | None:
     )
 
 
-def _compiled(program: Program, mcpu: str, folder: Path) -> list[Path]:
+def _compiled(made: _Made, folder: Path) -> list[Path]:
     """The driver and the main loop, made for this model, and the runtime, made once."""
-    tensors = [*program.inputs, *program.outputs]
+    tensors = [*made.program.inputs, *made.program.outputs]
     size = max(1, sum(aligned(t.size_bytes) for t in tensors))
-    flags = [f"-mcpu={mcpu}", "-DDLCC_COUNT_EMULATED"]
+    flags = [f"-mcpu={made.mcpu}", "-DDLCC_COUNT_EMULATED"]
     flags += [f"-DDLCC_IO_BYTES={size}u", f"-DDLCC_IO_COUNT={max(1, len(tensors))}"]
-    own = {**driver(program), **_own_sources(("serve.c", "system.h"))}
+    own = {**driver(made.program), **_own_sources(("serve.c", "system.h"))}
     shared = {n: runtime_source(n) for n in (*HEADERS, *RUNTIME)}
-    shared |= _own_sources(("start.c", "system.h", "integers.c", "doubles.c"))
+    shared |= _own_sources(("start.c", "system.h", *HELPERS))
     return [
         *compile_c(own, TRIPLE, flags, folder),
-        *compile_once(shared, TRIPLE, [f"-mcpu={mcpu}"]),
+        *compile_once(shared, TRIPLE, [f"-mcpu={made.mcpu}"]),
     ]
 
 
