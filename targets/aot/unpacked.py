@@ -129,7 +129,7 @@ def _bound(buffer: Any) -> list[Any]:
         stride *= int(extent)
     values.append((buffer.elem_offset, 0))
     return [
-        tirx.Bind(var, tirx.const(value, str(var.dtype)))
+        tirx.Bind(var, tirx.const(value, str(var.ty.dtype)))
         for var, value in values
         if isinstance(var, tirx.Var)
     ]
