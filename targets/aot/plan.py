@@ -22,7 +22,7 @@ from dlcc.targets.errors import ToolchainError
 HINT = "compile this model for host or arm, or cut the graph before it with `--output`"
 
 # Calls that turn data into shapes.
-DATA_DEPENDENT = ("relax.tensor_to_shape", "relax.dynamic_strided_slice", "relax.nonzero")
+DATA_DEPENDENT = ("relax.tensor_to_shape", "relax.dynamic_strided_slice", "relax.run.nonzero")
 
 # Dataflow -> calls of kernels that write into tensors which `main` allocates. Memory is placed
 # by `plan` itself: TVM's StaticPlanBlockMemory reuses whole tensors and never splits one.
@@ -248,7 +248,9 @@ def _call(
 
 def _why(call: relax.Call) -> str:
     callee = str(getattr(call.op, "global_symbol", getattr(call.op, "name", call.op)))
-    if callee in DATA_DEPENDENT:
+    if callee in ("relax.call_dps_packed", "relax.call_pure_packed"):
+        callee = str(getattr(call.args[0], "global_symbol", callee))
+    if callee.startswith(DATA_DEPENDENT):
         return "its shape is only known when the model runs"
     return f"it needs {callee.removeprefix('relax.')} of TVM's runtime library"
 

@@ -197,8 +197,8 @@ def _missing(program: Program, said: str) -> ToolchainError | None:
     return ToolchainError(
         f"{', '.join(nodes) or 'the model'}: it needs the C function {', '.join(functions)}, which "
         "programs for the DSP do not have",
-        hint="mathematics is there for float32: cast float64 in the model, or compile for host or "
-        "arm",
+        hint="float32 has all of mathematics there, float64 only the most common: cast it in the "
+        "model, or compile for host or arm",
     )
 
 

@@ -133,6 +133,49 @@ def test_two_arguments(runtime: ctypes.CDLL, name: str) -> None:
     assert_close(call(runtime, name, x, y), wanted, MOST_ULP if name in TWO else 0.0, x, y)
 
 
+WIDE: dict[str, Function] = {
+    "exp": np.exp,
+    "expm1": np.expm1,
+    "log": np.log,
+    "log1p": np.log1p,
+    "tanh": np.tanh,
+    "sin": np.sin,
+    "cos": np.cos,
+}
+WIDE_EXACT: dict[str, Function] = {
+    "sqrt": np.sqrt,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "trunc": np.trunc,
+    "round": _round_half_away,
+    "rint": np.rint,
+    "nearbyint": np.rint,
+    "roundeven": np.rint,
+}
+
+
+@pytest.mark.parametrize("name", [*WIDE, *WIDE_EXACT])
+def test_doubles(runtime: ctypes.CDLL, name: str) -> None:
+    """To 4 units of the last place."""
+    rng = np.random.default_rng(5)
+    bits = rng.integers(0, 2**64, 4000, dtype=np.uint64).view(np.float64)
+    parts = [bits, rng.uniform(-1, 1, 4000), rng.uniform(-760, 760, 4000)]
+    parts += [rng.uniform(0.9, 1.1, 4000), np.round(rng.normal(0, 20, 4000)) / 2]
+    parts += [np.arange(1, 2000) * (np.pi / 2), [5e-324, 2.2250738585072014e-308, 1e300]]
+    x = np.concatenate([SPECIAL, *parts])
+    function = runtime[name]
+    function.restype = ctypes.c_double
+    function.argtypes = [ctypes.c_double]
+    found = np.array([function(v) for v in x.tolist()])
+    with np.errstate(all="ignore"):
+        wanted = (WIDE | WIDE_EXACT)[name](x)
+        off = np.abs(found - wanted) / np.spacing(np.where(np.isfinite(wanted), np.abs(wanted), 1))
+    off[(found == wanted) | (np.isnan(found) & np.isnan(wanted))] = 0
+    worst = int(np.argmax(np.where(np.isnan(off), np.inf, off)))
+    most = 0 if name in WIDE_EXACT else 4
+    assert off[worst] <= most, f"{x[worst]!r}: {found[worst]!r}, wanted {wanted[worst]!r}"
+
+
 @pytest.mark.parametrize(
     ("name", "wanted"),
     [("mul", np.multiply), ("div", np.divide), ("add", np.add), ("sub", np.subtract)],

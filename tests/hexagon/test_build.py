@@ -148,7 +148,7 @@ def sort(bb: relax.BlockBuilder, x: relax.Expr) -> relax.Expr:
 
 
 def double(bb: relax.BlockBuilder, x: relax.Expr) -> relax.Expr:
-    return bb.emit(relax.op.sin(bb.emit(relax.op.astype(x, "float64"), "wide")), "sine")
+    return bb.emit(relax.op.erf(bb.emit(relax.op.astype(x, "float64"), "wide")), "error")
 
 
 def where(bb: relax.BlockBuilder, x: relax.Expr) -> relax.Expr:
@@ -159,7 +159,7 @@ def where(bb: relax.BlockBuilder, x: relax.Expr) -> relax.Expr:
     ("make", "words"),
     [
         (sort, ("boxes/sorted", "sort", "TVM's runtime library")),
-        (double, ("sine", "the C function sin", "float64")),
+        (double, ("error", "the C function erf", "float64")),
         (where, ("found", "its shape is only known when the model runs")),
     ],
 )

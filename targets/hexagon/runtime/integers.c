@@ -7,6 +7,7 @@
 void *memcpy(void *restrict to, const void *restrict from, size_t bytes);
 
 float sqrtf(float x);
+double sqrt(double x);
 
 #define NAMED(NAME) __hexagon_##NAME
 
@@ -68,4 +69,9 @@ void *NAMED(memcpy_likely_aligned_min32bytes_mult8bytes)(void *to, const void *f
 float NAMED(sqrtf)(float x)
 {
     return sqrtf(x);
+}
+
+double NAMED(sqrt)(double x)
+{
+    return sqrt(x);
 }
