@@ -27,7 +27,7 @@ DTYPES = {
 PARAMETERS = "dlcc_parameters"  # symbol of the parameters, which `blob` makes an object of
 HEADERS = ("dlcc_aot.h", "dlcc_runtime.h")
 MATH = ("parts.h", "parts.c", "exponent.c", "circle.c", "rounding.c", "special.c", "wide.c")
-RUNTIME = ("scratch.c", "memory.c", *MATH)
+RUNTIME = ("scratch.c", "threads.c", "memory.c", *MATH)
 
 CHECKS = """
 static int unfit(const void *memory)

@@ -202,6 +202,15 @@ def test_a_kernel_that_asks_for_more_than_was_planned(tmp_path: Path) -> None:
     assert ctypes.c_int32.in_dll(model, "dlcc_failed_call").value == 0
 
 
+def test_parallel_loops_run_on_one_thread(tmp_path: Path) -> None:
+    """TVM's own kernel of a scan is parallel, with branches and buffers of its own."""
+    program, code = planned(
+        module(lambda bb, x: relax.Tuple([bb.emit(relax.op.cumsum(x, axis=1))]))
+    )
+    found = run(library(program, code, tmp_path), program, X)[0]
+    np.testing.assert_allclose(found, np.cumsum(X, axis=1), rtol=1e-5, atol=1e-5)
+
+
 def test_what_a_program_cannot_do() -> None:
     def sort(bb: relax.BlockBuilder, x: relax.Expr) -> relax.Expr:
         return relax.Tuple([bb.emit(relax.op.sort(x), "my_sort")])
