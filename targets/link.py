@@ -1,7 +1,7 @@
-"""Links object files to a shared library with nothing but a linker: no compiler, no C library.
+"""Links object files with nothing but a linker: no compiler, no C library.
 
-The library names no other library (no DT_NEEDED): its few undefined symbols, mathematics and the
-runtime's entry points, are those of the process that loads it.
+A shared library names no other library (no DT_NEEDED): its few undefined symbols, mathematics and
+the runtime's entry points, are those of the process that loads it.
 """
 
 from __future__ import annotations
@@ -68,6 +68,22 @@ def link(objects: Sequence[Path], machine: str) -> bytes:
         command = [*find_linker(machine), "-m", EMULATIONS[machine], *FLAGS]
         command += ["-o", str(output), *map(str, objects)]
         _run(command)
+        return output.read_bytes()
+
+
+def link_program(objects: Sequence[Path], machine: str, keep: Sequence[str] = ()) -> bytes:
+    """Static program made of the object files, as bytes; unused functions are left out.
+
+    keep: symbols that stay although nothing in the program reads them.
+    Raises ToolchainError if there is no linker, or with the linker's own words if it fails,
+    for instance because a function is missing.
+    """
+    with tempfile.TemporaryDirectory(prefix="dlcc-link-") as folder:
+        output = Path(folder) / "model.elf"
+        command = [*find_linker(machine), "-static", "--gc-sections", "--build-id=none"]
+        command.append("--strip-debug")  # TVM describes every line
+        command += [f"--undefined={symbol}" for symbol in keep]
+        _run([*command, "-o", str(output), *map(str, objects)])
         return output.read_bytes()
 
 

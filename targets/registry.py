@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 KINDS: dict[str, str] = {
     "host": "dlcc.targets.host",
     "arm": "dlcc.targets.arm",
+    "hexagon": "dlcc.targets.hexagon",
 }
 
 

@@ -12,10 +12,11 @@ from dlcc.targets.errors import UnknownTarget
 from dlcc.targets.registry import find_chip, kind
 
 ARM = kind("arm").chips()
-CPUS = [*ARM, find_chip("host")]
+DSPS = kind("hexagon").chips()
+ALL = [*ARM, find_chip("host"), *DSPS]
 
 
-@pytest.mark.parametrize("chip", CPUS, ids=lambda c: c.name)
+@pytest.mark.parametrize("chip", ALL, ids=lambda c: c.name)
 def test_llvm_knows_the_processor(chip: Chip) -> None:
     from dlcc.targets.cpu.codegen import is_known_cpu
 
@@ -23,11 +24,11 @@ def test_llvm_knows_the_processor(chip: Chip) -> None:
     assert not is_known_cpu("no-such-cpu", chip.tvm["mtriple"])
 
 
-@pytest.mark.parametrize("chip", CPUS, ids=lambda c: c.name)
+@pytest.mark.parametrize("chip", ALL, ids=lambda c: c.name)
 def test_row_is_consistent(chip: Chip) -> None:
     assert chip.source
     assert chip.tvm["num-cores"] == chip.cores >= 1
-    assert chip.vector_bits in (128, 256, 512)
+    assert chip.vector_bits in (128, 256, 512, 1024)
     assert chip.vector_registers in (16, 32)
     assert 8 << 10 <= chip.l1_bytes < chip.l2_bytes
 
@@ -42,7 +43,17 @@ def test_every_name_finds_its_chip_and_no_other() -> None:
 
 def test_a_kind_stands_for_its_first_chip() -> None:
     assert find_chip("arm").name == "cortex-a76"
+    assert find_chip("hexagon").name == "hexagon-v68"
     assert find_chip("host").kind == "host"
+
+
+@pytest.mark.parametrize("chip", DSPS, ids=lambda c: c.name)
+def test_a_dsp_is_of_a_version_that_tvm_has(chip: Chip) -> None:
+    import tvm
+
+    mcpu = chip.tvm["mcpu"]
+    tag = tvm.target.Target(f"qcom/hexagon-{mcpu.removeprefix('hexagon')}")
+    assert str(tag.attrs["mcpu"]) == mcpu
 
 
 def test_unknown_name_gets_near_ones() -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dlcc.compiler.container import Container, SignatureRow
 from dlcc.compiler.errors import UsageError
+from dlcc.targets.chips import Chip
 from dlcc.targets.registry import find_chip
+
+if TYPE_CHECKING:
+    from tvm.ir import IRModule
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +49,45 @@ def _signature_listing(container: Container, row: SignatureRow, form: str) -> st
     module = container.module(row.name)
     if form == "relax":
         return str(module.script())
-    from dlcc.targets.cpu import build
-
-    shown = {"tir": build.scheduled, "asm": build.assembly}[form]
     comment = {"tir": "#", "asm": "//"}[form]
     parts = []
     for target in row.targets:
-        if target.kind not in ("host", "arm"):
-            raise UsageError(f"--emit {form} is for CPUs; {target.name} is none")
+        shown = _shown(target.kind, form)
         parts.append(f"{comment} {target.name}\n{shown(module, find_chip(target.chip))}")
     return "\n".join(parts)
+
+
+def _shown(kind: str, form: str) -> Callable[[IRModule, Chip], str]:
+    """What makes a listing for a kind of target; raises UsageError for a kind without any."""
+    if kind in ("host", "arm"):
+        from dlcc.targets.cpu import build as cpu
+
+        return {"tir": cpu.scheduled, "asm": cpu.assembly}[form]
+    if kind == "hexagon":
+        from dlcc.targets.hexagon import build as hexagon
+
+        return {"tir": hexagon.scheduled, "asm": hexagon.assembly}[form]
+    raise UsageError(f"--emit {form} is for CPUs and the DSP; {kind} is neither")
+
+
+def write_sources(container: Container, folder: Path) -> list[Path]:
+    """Write the C sources of the container's one graph for its one target, which is a DSP.
+
+    Raises UsageError for anything else, or where the folder cannot be written."""
+    rows = [(row, target) for row in container.manifest.signatures for target in row.targets]
+    if len(rows) != 1 or rows[0][1].kind != "hexagon":
+        raise UsageError(
+            "--emit c writes one graph for one DSP",
+            hint="compile with `-t hexagon`, and one `--signature`",
+        )
+    from dlcc.targets.hexagon.build import sources
+
+    row, target = rows[0]
+    files = sources(container.module(row.name), find_chip(target.chip))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+    except OSError as error:
+        raise UsageError(f"cannot write {folder}: {error.strerror}") from error
+    return [folder / name for name in files]

@@ -85,9 +85,9 @@ output_option = click.option(
 @click.option(
     "--emit",
     "form",
-    type=click.Choice(["relax", "tir", "asm"]),
+    type=click.Choice(["relax", "tir", "asm", "c"]),
     help="Print the graph, the scheduled kernels or their assembly; writes a container only with "
-    "-o.",
+    "-o. c: write a C library of the model, for a DSP, to the folder -o.",
 )
 @click.option(
     "--checks",
@@ -126,6 +126,11 @@ def compile_model(
             checks=checks,
             **part._asdict(),
         )
+    if form == "c":
+        folder = output or Path(f"{made.model}-c")
+        LOG.info("wrote %d files", len(emit.write_sources(made, folder)))
+        click.echo(folder)
+        return
     if form is not None:
         click.echo(emit.listing(made, form))
     if form is None or output is not None:

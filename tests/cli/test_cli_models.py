@@ -53,6 +53,32 @@ class TestCompile:
         assert mark in result.out
         assert set(folder.iterdir()) == before
 
+    @pytest.mark.parametrize(("form", "mark"), [("tir", "T.prim_func"), ("asm", "jumpr r31")])
+    def test_listings_of_a_dsp(self, form: str, mark: str, dlcc: Dlcc) -> None:
+        result = dlcc("compile", "model.pbtxt", "-t", "hexagon", "--emit", form)
+        assert result.code == 0
+        assert mark in result.out
+
+    def test_c_library(self, dlcc: Dlcc, tmp_path: Path) -> None:
+        args = ["compile", "model.pbtxt", "-t", "v66", "--emit", "c", "-o", tmp_path / "made"]
+        assert dlcc(*args).code == 0
+        names = {path.name for path in (tmp_path / "made").iterdir()}
+        assert names >= {"dlcc_aot.h", "dlcc_driver.c", "kernels.o", "parameters.o", "Makefile"}
+        assert 'dlcc_inputs[] = {\n    {"x"' in (tmp_path / "made/dlcc_driver.c").read_text()
+        units = {name for name in names if name.endswith(".c")}
+        made = (tmp_path / "made/Makefile").read_text()
+        assert all(name.replace(".c", ".o") in made for name in units)
+
+    def test_a_c_library_is_for_a_dsp(self, dlcc: Dlcc) -> None:
+        result = dlcc("compile", "model.pbtxt", "--emit", "c")
+        assert result.code == 2
+        assert "-t hexagon" in result.err
+
+    def test_a_dsp_needs_fixed_shapes(self, dlcc: Dlcc) -> None:
+        result = dlcc("compile", "open.pbtxt", "-t", "hexagon")
+        assert result.code in (2, 3)
+        assert "--input x=" in result.err
+
     @pytest.mark.parametrize(
         ("args", "code"),
         [
@@ -107,7 +133,7 @@ class TestCheck:
         rows = json.loads(dlcc("check", "model.pbtxt", "--json").out)
         assert {row["op"] for row in rows} >= {"Mul", "Neg"}
         assert all(row["converter"] for row in rows)
-        assert rows[0]["targets"] == {"host": "yes", "arm": "yes"}
+        assert rows[0]["targets"] == {"host": "yes", "arm": "yes", "hexagon": "yes"}
 
     def test_one_target(self, dlcc: Dlcc) -> None:
         rows = json.loads(dlcc("check", "model.pbtxt", "-t", "arm", "--json").out)
@@ -135,7 +161,7 @@ class TestCheck:
 class TestTarget:
     def test_list(self, dlcc: Dlcc) -> None:
         rows = json.loads(dlcc("target", "list", "--json").out)
-        assert {"host", "arm"} <= {row["kind"] for row in rows}
+        assert {"host", "arm", "hexagon"} <= {row["kind"] for row in rows}
 
     def test_show(self, dlcc: Dlcc) -> None:
         assert json.loads(dlcc("target", "show", "arm", "--json").out)["kind"] == "arm"

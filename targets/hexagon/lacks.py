@@ -1,0 +1,45 @@
+"""TensorFlow ops that cannot run on the DSP yet, and why.
+
+Only those that never can: others depend on how they are used, and compiling names the node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_SHAPE = "its result's shape depends on data"
+_SORT = "it sorts, which needs TVM's runtime library"
+
+_SHAPED_BY_DATA = (
+    "CTCGreedyDecoder",
+    "DenseToDenseSetOperation",
+    "DynamicPartition",
+    "ListDiff",
+    "NonMaxSuppression",
+    "NonMaxSuppressionV2",
+    "NonMaxSuppressionV3",
+    "NonMaxSuppressionV5",
+    "NonMaxSuppressionWithOverlaps",
+    "RaggedGather",
+    "RaggedRange",
+    "SparseFillEmptyRows",
+    "Unique",
+    "UniqueV2",
+    "UniqueWithCounts",
+    "UniqueWithCountsV2",
+    "Where",
+)
+_SORTING = (
+    "ApproxTopK",
+    "InvertPermutation",
+    "NearestNeighbors",
+    "NthElement",
+    "SparseConcat",
+    "SparseReorder",
+    "TopK",
+    "TopKV2",
+)
+
+LACKS: Mapping[str, str] = {
+    **dict.fromkeys(_SHAPED_BY_DATA, _SHAPE),
+    **dict.fromkeys(_SORTING, _SORT),
+}
