@@ -10,7 +10,7 @@ import pytest
 from dlcc.targets.errors import DlccError
 from dlcc.targets.rpc.process import ServerProcess
 
-DEVICES = {"arm": "arm_server"}
+DEVICES = {"arm": "arm_server", "hexagon": "hexagon"}
 
 
 @pytest.fixture(autouse=True)
@@ -41,3 +41,16 @@ def arm_server() -> Iterator[ServerProcess]:
 def arm_address(arm_server: ServerProcess) -> str:
     """Where the emulated Arm device is, for `--device`."""
     return f"rpc://127.0.0.1:{arm_server.port}"
+
+
+@pytest.fixture(scope="session")
+def hexagon() -> str:
+    """The emulator of the DSP."""
+    from tests.hexagon.measure import emulator
+
+    try:
+        return emulator()
+    except DlccError as error:
+        if os.environ.get("DLCC_REQUIRE_DEVICES") == "1":
+            raise
+        pytest.skip(f"no emulated DSP: {error}")

@@ -26,16 +26,16 @@ def stages(s: Schedule, cpu: Cpu) -> None:
 
     Raises Declined for kernels with other control flow, which are left as they are."""
     for block in blocks(s):
-        _check_simple(s, block)
-    _inline(s)
+        check_simple(s, block)
+    inline_maps(s)
     for block in blocks(s):
-        if _axes(s, block)[1]:
+        if axes(s, block)[1]:
             _reduction(s, block, cpu)
         else:
             _injective(s, block, cpu)
 
 
-def _check_simple(s: Schedule, block: SBlockRV) -> None:
+def check_simple(s: Schedule, block: SBlockRV) -> None:
     stmt = s.get(block)
     name = stmt.name_hint
     if not isinstance(stmt.body, tirx.BufferStore):
@@ -47,19 +47,19 @@ def _check_simple(s: Schedule, block: SBlockRV) -> None:
         raise Declined(f"stage {name} has loops that are not its axes")
 
 
-def _inline(s: Schedule) -> None:
+def inline_maps(s: Schedule) -> None:
     """Inline maps into what reads them; one that a reduction and another stage read stays."""
     for block in blocks(s)[:-1]:
-        if _axes(s, block)[1]:
+        if axes(s, block)[1]:
             continue
         readers = s.get_consumers(block)
-        if len(readers) > 1 and any(_axes(s, r)[1] for r in readers):
+        if len(readers) > 1 and any(axes(s, r)[1] for r in readers):
             continue
         if readers:
             inline(s, block)
 
 
-def _axes(s: Schedule, block: SBlockRV) -> tuple[list[LoopRV], list[LoopRV]]:
+def axes(s: Schedule, block: SBlockRV) -> tuple[list[LoopRV], list[LoopRV]]:
     """Loops of a block over its result, and loops of its reduction."""
     pairs = list(zip(s.get_loops(block), s.get(block).iter_vars, strict=True))
     spatial = [loop for loop, v in pairs if int(v.iter_type) == SPATIAL]
@@ -86,7 +86,7 @@ def _stores_bfloat16(s: Schedule, block: SBlockRV) -> bool:
 
 
 def _reduction(s: Schedule, block: SBlockRV, cpu: Cpu) -> None:
-    spatial, reduced = _axes(s, block)
+    spatial, reduced = axes(s, block)
     worth = _worth(s, [*spatial, *reduced])
     if not spatial:
         return
