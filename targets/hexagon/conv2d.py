@@ -20,7 +20,7 @@ from dlcc.targets.hexagon.depthwise import depthwise
 from dlcc.targets.hexagon.geometry import geometry
 from dlcc.targets.hexagon.intrin import LANES, TAPS
 from dlcc.targets.hexagon.operands import Data, Lookup, as_unsigned, data_of, weights_of
-from dlcc.targets.hexagon.pad import Border, padded
+from dlcc.targets.hexagon.pad import Border, in_words, padded
 from dlcc.targets.hexagon.tiles import RULE, TILE, Tile, product_tile, round_up
 
 NAMES = ("ry", "rx", "k", "t")
@@ -78,28 +78,15 @@ def _words(x: te.Tensor, g: Geometry, tile: Tile, zero: int) -> Word:
     """(n, row, column, channel) of the padded input -> its byte; channels are whole words."""
     needed = (round_up(g.ow, tile.rows) - 1) * g.strides[1] + (g.kw - 1) * g.dilation[1] + 1
     if g.c % TAPS:
-        filled = _filled(x, g, needed, zero)
-        return lambda n, y, q, c: filled[n, y, q, c]
+        flat = padded(x, Border(g.top, g.bottom, g.left, needed * g.c, zero))
+        words = in_words(flat, max(needed, g.left + g.w), g.c)
+        return lambda n, y, q, c: words[n, y, q, c]
     if g.padded:
         flat = padded(x, Border(g.top, g.bottom, g.left, needed * g.c, zero))
         return lambda n, y, q, c: flat[n, y, q * g.c + c]
     if needed > g.w:
         return lambda n, y, q, c: x[n, y, tirx.min(q, g.w - 1), c]
     return lambda n, y, q, c: x[n, y, q, c]
-
-
-def _filled(x: te.Tensor, g: Geometry, needed: int, zero: int) -> te.Tensor:
-    """The padded input with channels filled up to words with 0, pixels with the zero point."""
-    width = max(needed, g.left + g.w)
-    shape = (int(g.batch), g.top + g.h + g.bottom, width, round_up(g.c, TAPS))
-    outside, none = tirx.const(zero, x.dtype), tirx.const(0, x.dtype)
-
-    def value(n: ir.Expr, y: ir.Expr, q: ir.Expr, c: ir.Expr) -> ir.Expr:
-        inside = tirx.all(y >= g.top, y < g.h + g.top, q >= g.left, q < g.w + g.left)
-        pixel = tirx.if_then_else(inside, x[n, y - g.top, q - g.left, c], outside)
-        return tirx.if_then_else(c < g.c, pixel, none)
-
-    return te.compute(shape, value, name="pad", attrs={RULE: "pad"})
 
 
 def _windows(word: Word, w: te.Tensor, g: Geometry, tile: Tile, offset: int) -> Reduction:

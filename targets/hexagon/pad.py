@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tvm import ir, te, tirx
 
-from dlcc.targets.hexagon.intrin import VECTOR
+from dlcc.targets.hexagon.intrin import TAPS, VECTOR
 from dlcc.targets.hexagon.tiles import RULE, round_up
 
 MOST_UNROLLED = 8
@@ -78,6 +78,37 @@ def _padded_by_bytes(x: te.Tensor, border: Border) -> te.Tensor:
 
     shape = (n, top + h + border.bottom, row)
     return te.compute(shape, value, name="pad", attrs={RULE: "pad"})
+
+
+def in_words(x: te.Tensor, pixels: int, channels: int) -> te.Tensor:
+    """[n, h, bytes] -> [n, h, pixels, channels rounded up to 4], filled up with 0.
+
+    x: rows of pixels, one after another, as `padded` makes them. Four bytes are one store."""
+    n, h = int(x.shape[0]), int(x.shape[1])
+    shape = (n, h, pixels, round_up(channels, TAPS))
+
+    def body(ins: list[tirx.Buffer], outs: list[tirx.Buffer]) -> tirx.Stmt:
+        (source,), (target,) = ins, outs
+
+        def word(b: ir.Expr, row: ir.Expr, q: ir.Expr) -> tirx.Stmt:
+            stores = []
+            for first in range(0, channels, TAPS):
+                value = tirx.const(0, "int32")
+                for i in range(min(TAPS, channels - first)):
+                    byte = source[b, row, q * channels + first + i].astype("uint8")
+                    value = value | tirx.shift_left(byte.astype("int32"), tirx.const(8 * i))
+                four = tirx.reinterpret(f"{x.dtype}x{TAPS}", value)
+                stores.append(target.vstore([b, row, q, tirx.Ramp(first, 1, TAPS)], four))
+            return tirx.SeqStmt(stores) if len(stores) > 1 else stores[0]
+
+        return _nest((n, h, pixels), word)
+
+    source = tirx.decl_buffer(x.shape, x.dtype, "rows", layout=None)
+    target = tirx.decl_buffer(shape, x.dtype, "words", layout=None)
+    return te.extern(
+        shape, [x], body, name="words", dtype=x.dtype, in_buffers=[source], out_buffers=target,
+        attrs={RULE: "copy"},
+    )  # fmt: skip
 
 
 def _splat(value: int, x: te.Tensor) -> ir.Expr:

@@ -96,7 +96,7 @@ def vectorize_last(s: Schedule, block: SBlockRV, hvx: Hvx, most_unrolled: int = 
         s.unroll(outer)
 
 
-LEAST_LANES = 32  # narrower vectors than one register of int32 cost more than they save
+LEAST_LANES = 8  # narrower vectors than one register of int32 cost more than they save
 
 
 def pad_bytes(s: Schedule, pad: SBlockRV) -> None:
