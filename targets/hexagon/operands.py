@@ -33,17 +33,13 @@ def data_of(expr: relax.Expr, lookup: Lookup) -> Data | None:
     Known forms: x, astype(x), astype(x) - z, astype(x) + z; z one number.
     """
     zero = 0
-    call = _resolve(expr, lookup)
-    if _is(call, "relax.subtract", "relax.add"):
+    if (call := _int32(expr, lookup, "relax.subtract", "relax.add")) is not None:
         number = _number(call.args[1], lookup)
-        if number is None or str(call.ty.dtype) != "int32":
+        if number is None:
             return None
         zero = number if call.op.name == "relax.subtract" else -number
         expr = call.args[0]
-        call = _resolve(expr, lookup)
-    if _is(call, "relax.astype"):
-        if str(call.ty.dtype) != "int32":
-            return None
+    if (call := _int32(expr, lookup, "relax.astype")) is not None:
         expr = call.args[0]
     dtype = str(expr.ty.dtype)
     if dtype not in BYTES or expr.ty.shape is None or None in map(static, dims(expr)):
@@ -58,14 +54,13 @@ def weights_of(expr: relax.Expr, lookup: Lookup) -> np.ndarray | None:
     if is_const(call):
         value = np.asarray(call.value.numpy())
         return value.astype(np.int32) if value.dtype.kind in "iu" else None
-    if _is(call, "relax.astype") and str(call.ty.dtype) == "int32":
+    if (call := _int32(expr, lookup, "relax.astype")) is not None:
         return weights_of(call.args[0], lookup)
-    if _is(call, "relax.subtract", "relax.add") and str(call.ty.dtype) == "int32":
-        pair = [weights_of(arg, lookup) for arg in call.args]
-        if pair[0] is None or pair[1] is None:
+    if (call := _int32(expr, lookup, "relax.subtract", "relax.add")) is not None:
+        a, b = (weights_of(arg, lookup) for arg in call.args)
+        if a is None or b is None:
             return None
-        made = pair[0] - pair[1] if call.op.name == "relax.subtract" else pair[0] + pair[1]
-        return np.asarray(made, np.int32)
+        return np.asarray(a - b if call.op.name == "relax.subtract" else a + b, np.int32)
     return None
 
 
@@ -84,8 +79,11 @@ def _resolve(expr: relax.Expr, lookup: Lookup) -> relax.Expr:
     return expr
 
 
-def _is(expr: relax.Expr, *names: str) -> bool:
-    return isinstance(expr, relax.Call) and getattr(expr.op, "name", "") in names
+def _int32(expr: relax.Expr, lookup: Lookup, *names: str) -> relax.Call | None:
+    """The call behind `expr` if it is one of these operators and computes int32."""
+    call = _resolve(expr, lookup)
+    named = isinstance(call, relax.Call) and getattr(call.op, "name", "") in names
+    return call if named and str(call.ty.dtype) == "int32" else None
 
 
 def _number(expr: relax.Expr, lookup: Lookup) -> int | None:

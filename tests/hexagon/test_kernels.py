@@ -62,6 +62,49 @@ def test_products_are_exact(case: Product) -> None:
     assert "vrmpy" in measured[0].assembly
 
 
+LAYERS = [
+    Product((1, 12, 12, 3), 32, 3, stride=2, pad=1, zero=128, requantised=True),
+    Product((1, 6, 6, 32), 32, 3, pad=1, depthwise=True, zero=3, requantised=True),
+    Product((1, 6, 6, 32), 64, zero=5, requantised=True),
+]
+
+
+@pytest.mark.device("hexagon")
+def test_layers_find_the_bytes_that_the_layer_before_made() -> None:
+    def make(bb: relax.BlockBuilder, x: relax.Expr) -> relax.Expr:
+        for layer in LAYERS:
+            x = layer.make(bb, x)
+        return x
+
+    inputs = [(LAYERS[0].shape, "uint8")]
+    mod, rules = scheduled(module(make, inputs))
+    assert sorted(rules.values()) == ["depthwise", "product", "product"]
+    (x,) = random_inputs(inputs)
+    found, _ = run(mod, [x])
+    for layer in LAYERS:
+        x = layer.expected(x)
+    np.testing.assert_array_equal(found, x)
+
+
+@pytest.mark.device("hexagon")
+def test_operators_of_bytes_with_int32_results_are_found() -> None:
+    case = Product((1, 6, 6, 16), 32, 3, pad=1)
+
+    def make(bb: relax.BlockBuilder, x: relax.Expr) -> relax.Expr:
+        w = relax.const(case.weights().astype(np.int8))
+        return bb.emit(
+            R.nn.conv2d(
+                x, w, padding=1, data_layout="NHWC", kernel_layout="HWIO", out_dtype="int32"
+            )
+        )
+
+    inputs = [(case.shape, "uint8")]
+    mod, rules = scheduled(module(make, inputs))
+    assert set(rules.values()) == {"product"}
+    xs = random_inputs(inputs)
+    np.testing.assert_array_equal(run(mod, xs)[0], case.expected(xs[0]))
+
+
 @dataclass(frozen=True, slots=True)
 class Bar:
     """A product and the most packets it may take."""

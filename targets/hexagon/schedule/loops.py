@@ -20,6 +20,7 @@ from dlcc.targets.hexagon.tiles import RULE
 __all__ = ["Declined", "blocks", "extent"]  # of the CPUs' schedules, and as good here
 
 VECTOR_BYTES = 128
+LEAST_LANES = 8  # a quarter of a register of int32: still cheaper than eight single results
 FLOAT_FROM = 68  # HVX computes float32 from this version on
 
 
@@ -94,9 +95,6 @@ def vectorize_last(s: Schedule, block: SBlockRV, hvx: Hvx, most_unrolled: int = 
     s.vectorize(inner)
     if (extent(s, outer) or most_unrolled + 1) <= most_unrolled:
         s.unroll(outer)
-
-
-LEAST_LANES = 8  # narrower vectors than one register of int32 cost more than they save
 
 
 def pad_bytes(s: Schedule, pad: SBlockRV) -> None:

@@ -20,6 +20,7 @@ from dlcc.targets.hexagon.schedule.loops import (
 )
 from dlcc.targets.hexagon.tiles import TILE
 
+MOST_UNROLLED_STEPS = 4  # steps of a row of the window that are unrolled as a whole
 UNROLLED_WORDS = 2  # steps of the reduction: loop control is shared, loads are told apart
 
 
@@ -70,7 +71,10 @@ def _tensorize(s: Schedule, block: SBlockRV, name: str, tile_axes: int, spatial:
     steps = math.gcd(words, UNROLLED_WORDS)
     word, step = s.split(word, [None, steps])
     s.reorder(*window, word, step, *tile, lane, byte)
-    for loop in (step, *tile):
+    unrolled = [step, *tile]
+    if window and (extent(s, window[-1]) or 1) * words <= MOST_UNROLLED_STEPS:
+        unrolled += [window[-1], word]
+    for loop in unrolled:
         s.unroll(loop)
     init = s.decompose_reduction(block, [*window, word][0])
     *_, init_lane = init_loops = s.get_loops(init)
