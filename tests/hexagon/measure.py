@@ -17,6 +17,7 @@ from tvm import tirx
 
 from dlcc.targets.cache import cache_folder
 from dlcc.targets.errors import ToolchainError
+from dlcc.targets.hexagon.memory import describe_memory
 
 HERE = Path(__file__).parent
 TIME_LIMIT_S = 240
@@ -59,7 +60,7 @@ def compiled(kernel: tirx.PrimFunc, goal: tvm.target.Target) -> tvm.runtime.Modu
     before, after = _passes()
     with whole:
         mod = tirx.transform.BindTarget(whole)(mod)
-        mod = after(_plain_pointers(_on_stack(before(mod))))
+        mod = after(describe_memory(_plain_pointers(before(mod))))
     return tvm.get_global_func("target.build.llvm")(mod, goal)
 
 
@@ -132,32 +133,6 @@ def _passes() -> tuple[tvm.transform.Pass, tvm.transform.Pass]:
     return tvm.transform.Sequential(before), tvm.transform.Sequential(after)
 
 
-def _on_stack(mod: tvm.IRModule) -> tvm.IRModule:
-    """Keep buffers of scope `local` on the stack, where LLVM makes registers of them, and say
-    how the others are aligned: from 1 KiB on TVM asks its runtime for memory."""
-    return tvm.IRModule({v: f.with_body(_registers(f.body)) for v, f in mod.functions.items()})
-
-
-def _registers(stmt: tirx.Stmt) -> tirx.Stmt:
-    if isinstance(stmt, tirx.SeqStmt):
-        return tirx.SeqStmt([_registers(s) for s in stmt])
-    if isinstance(stmt, tirx.For):
-        body = _registers(stmt.body)
-        return tirx.For(stmt.loop_var, stmt.min, stmt.extent, stmt.kind, body)
-    if isinstance(stmt, tirx.AttrStmt):
-        return tirx.AttrStmt(stmt.node, stmt.attr_key, stmt.value, _registers(stmt.body))
-    if isinstance(stmt, tirx.AllocBuffer):
-        if str(stmt.buffer.scope()) == "local":
-            return tirx.AllocBuffer(
-                stmt.buffer, {"disable_lower_builtin": tirx.const(True, "bool")}
-            )
-        where = tirx.AttrStmt(
-            stmt.buffer, "storage_alignment", tirx.const(128, "int32"), tirx.Evaluate(0)
-        )
-        return tirx.SeqStmt([where, stmt])
-    return stmt
-
-
 def _plain_pointers(mod: tvm.IRModule) -> tvm.IRModule:
     """Buffers of a lowered kernel -> pointers, and a return code: C's calling convention.
 
@@ -175,8 +150,6 @@ def _plain(func: tirx.PrimFunc) -> tirx.PrimFunc:
         params.append(pointer)
         declared.append(tirx.DeclBuffer(buffer, data=pointer))
     body = tirx.SeqStmt([*declared, func.body])
-    for pointer in params:
-        body = tirx.AttrStmt(pointer, "storage_alignment", tirx.IntImm("int32", 128), body)
     for key, value in (("device_type", 1), ("device_id", 0)):  # LowerTVMBuiltin asks for both
         body = tirx.AttrStmt("default", key, tirx.IntImm("int32", value), body)
     body = tirx.SeqStmt([body, tirx.Return(tirx.IntImm("int32", 0))])
