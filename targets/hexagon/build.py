@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from dlcc.targets.cpu.fuse import fuse
 from dlcc.targets.cpu.sources import kernels_of
 from dlcc.targets.errors import ToolchainError
 from dlcc.targets.hexagon.legalize import legalize
+from dlcc.targets.hexagon.memory import describe_memory
 from dlcc.targets.hexagon.profile import profile, tvm_target
 from dlcc.targets.hexagon.schedule import schedule
 from dlcc.targets.link import link_program
@@ -104,7 +105,7 @@ def _compile(mod: IRModule, chip: Chip, times_s: dict[str, float]) -> _Made:
         mod = _scheduled(mod, chip, target)
     with _step("plan", times_s):
         mod = plan.lower(mod, target)
-        kernels = unpacked.lower(mod, target)
+        kernels = unpacked.lower(mod, target, describe_memory)
         program = plan.plan(mod, unpacked.scratch_bytes(kernels))
     with _step("codegen", times_s):
         return _Made(program, unpacked.object_file(kernels, target), mcpu)
@@ -124,7 +125,11 @@ def assembly(mod: IRModule, chip: Chip) -> str:
     """The kernels as assembly text, for `compile --emit asm`."""
     target = tvm_target(profile(mod, chip))
     lowered = plan.lower(_scheduled(mod, chip, target), target)
-    return str(unpacked.code_of(unpacked.lower(lowered, target), target).inspect_source("asm"))
+    return str(
+        unpacked.code_of(unpacked.lower(lowered, target, describe_memory), target).inspect_source(
+            "asm"
+        )
+    )
 
 
 def describe(made: _Made, chip: Chip) -> dict[str, object]:
@@ -154,7 +159,9 @@ def _row(tensor: Tensor) -> dict[str, object]:
 
 
 def _scheduled(mod: IRModule, chip: Chip, target: tvm.target.Target) -> IRModule:
-    return schedule(note_macs(fuse(legalize(mod, chip, target), target)), chip)
+    # the processor that the code is for decides what vectors there are, not the chip
+    run_on = replace(chip, tvm={**chip.tvm, "mcpu": str(target.attrs["mcpu"])})
+    return schedule(note_macs(fuse(legalize(mod, run_on, target), target)), run_on)
 
 
 def makefile(code: Sequence[str], objects: Sequence[str], made: _Made) -> bytes:

@@ -1,31 +1,71 @@
-"""Relax operators -> calls of kernels, for the DSP."""
+"""Relax operators -> calls of kernels: what multiplies 8-bit integers gets kernels for vrmpy."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+
 import tvm
 from tvm import relax
-from tvm.ir import IRModule
+from tvm.ir import IRModule, Op
+from tvm.relax.expr_functor import PyExprMutator, mutator
 
 from dlcc.targets.chips import Chip
 from dlcc.targets.cpu.fold import fold_layouts
 from dlcc.targets.cpu.layout import to_nhwc
 from dlcc.targets.cpu.legalize import relu
 from dlcc.targets.cpu.tiles import Cpu
+from dlcc.targets.hexagon.conv2d import conv2d
+from dlcc.targets.hexagon.dense import dense
+from dlcc.targets.hexagon.operands import Lookup
+
+log = logging.getLogger("dlcc")
+
+Legalizer = Callable[[relax.BlockBuilder, relax.Call, Lookup], relax.Expr | str]
+
+# One that declines says why, and leaves the call to TVM's own kernel.
+OURS: dict[str, Legalizer] = {
+    "relax.nn.conv2d": conv2d,
+    "relax.matmul": dense,
+}
 
 
 def legalize(mod: IRModule, chip: Chip, target: tvm.target.Target) -> IRModule:
     """Replace every operator by a call of a kernel.
 
-    Before:  y = nn.relu(x)
-    After:   y = call_tir(relu, x)
+    Before:  y = nn.conv2d(astype(x, "int32"), const[1, 1, 64, 64])   x uint8, the constant int32
+    After:   y = call_tir(conv2d8_1x1, x, const[2, 1, 1, 16, 32, 4])  the constant uint8
     """
     cpu = Cpu.of(chip)
+    mod = fold_layouts(to_nhwc(mod))
     passes = [
         # before legalization, which has no kernels for scans, and none for sorting
         relax.backend.DispatchSampling(),
         relax.backend.DispatchSortScan(),
-        relax.transform.DeadCodeElimination(["main"]),  # transpositions and constants left over
+        relax.transform.DeadCodeElimination(["main"]),  # casts and constants left over
         relax.transform.LegalizeOps({"relax.nn.relu": lambda bb, call: relu(bb, call, cpu)}),
     ]
     with target:
-        return tvm.transform.Sequential(passes)(fold_layouts(to_nhwc(mod)))
+        return tvm.transform.Sequential(passes)(multiply_bytes(mod))
+
+
+def multiply_bytes(mod: IRModule) -> IRModule:
+    """Products of 8-bit integers with int32 sums -> calls of kernels made for them."""
+    found = _Multiplier(mod)
+    for var in sorted(mod.get_global_vars(), key=lambda v: str(v.name_hint)):
+        if isinstance(mod[var], relax.Function):
+            found.builder_.update_func(var, found.visit_expr(mod[var]))
+    return found.builder_.get()
+
+
+@mutator
+class _Multiplier(PyExprMutator):  # type: ignore[misc]
+    def visit_call_(self, call: relax.Call) -> relax.Expr:
+        call = self.visit_expr_post_order(call)
+        if not isinstance(call.op, Op) or call.op.name not in OURS:
+            return call
+        made = OURS[call.op.name](self.builder_, call, self.lookup_binding)
+        if isinstance(made, str):
+            log.debug("%s stays the general kernel: %s", call.op.name, made)
+            return call
+        return made

@@ -35,12 +35,17 @@ def nodes(root: ir.Expr) -> Iterator[ir.Expr]:
     while todo:
         node = todo.pop()
         yield node
-        info = type(node).__tvm_ffi_type_info__
-        while info is not None:
-            for field in info.fields:
-                value = getattr(node, field.name)
-                if isinstance(value, ir.Expr):
-                    todo.append(value)
-                elif type(value).__name__ == "Array":
-                    todo.extend(v for v in value if isinstance(v, ir.Expr))
-            info = getattr(info, "parent_type_info", None)
+        todo.extend(children(node))
+
+
+def children(node: ir.Expr) -> Iterator[ir.Expr]:
+    """The expressions that an expression is made of."""
+    info = type(node).__tvm_ffi_type_info__
+    while info is not None:
+        for field in info.fields:
+            value = getattr(node, field.name)
+            if isinstance(value, ir.Expr):
+                yield value
+            elif type(value).__name__ == "Array":
+                yield from (v for v in value if isinstance(v, ir.Expr))
+        info = getattr(info, "parent_type_info", None)
