@@ -7,7 +7,7 @@ tensors, 0 if all went well. Temporaries above 1 KiB come from `__TVMBackendAllo
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +59,13 @@ TO_INTRINSICS: tuple[tvm.transform.Pass, ...] = (
 FOREIGN = ("tirx.call_packed", "tirx.call_cpacked", "tirx.tvm_call_packed", "tirx.tvm_call_cpacked")
 
 
-def lower(mod: IRModule, target: tvm.target.Target) -> IRModule:
+def lower(
+    mod: IRModule, target: tvm.target.Target, prepare: Callable[[IRModule], IRModule] | None = None
+) -> IRModule:
     """The kernels of a module as plain functions, ready for code generation.
 
+    prepare: what a kind of target does to them when their tensors are pointers already, and their
+        temporaries not yet calls of an allocator. All of these lie on ALIGN_BYTES.
     Raises ToolchainError for a kernel that calls into TVM's runtime library."""
     kernels = {v: f for v, f in mod.functions.items() if isinstance(f, tirx.PrimFunc)}
     _require_own(mod)
@@ -73,6 +77,7 @@ def lower(mod: IRModule, target: tvm.target.Target) -> IRModule:
         own = tirx.transform.BindTarget(both)(own)
         own = tvm.transform.Sequential(list(TO_PLAIN_LOOPS))(own)
         own = IRModule({v: with_plain_signature(f) for v, f in own.functions.items()})
+        own = prepare(own) if prepare is not None else own
         return tvm.transform.Sequential(list(TO_INTRINSICS))(own)
 
 
