@@ -104,6 +104,7 @@ def _compile(mod: IRModule, chip: Chip, times_s: dict[str, float]) -> _Made:
         mod = _scheduled(mod, chip, target)
     with _step("plan", times_s):
         mod = plan.lower(mod, target)
+        plan.require_static(mod)
         kernels = unpacked.lower(mod, target)
         program = plan.plan(mod, unpacked.scratch_bytes(kernels))
     with _step("codegen", times_s):
