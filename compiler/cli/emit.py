@@ -70,9 +70,10 @@ def _shown(kind: str, form: str) -> Callable[[IRModule, Chip], str]:
     raise UsageError(f"--emit {form} is for CPUs and the DSP; {kind} is neither")
 
 
-def write_sources(container: Container, folder: Path) -> list[Path]:
+def write_sources(container: Container, folder: Path) -> Path:
     """Write the C sources of the container's one graph for its one target, which is a DSP.
 
+    Returns the folder.
     Raises UsageError for anything else, or where the folder cannot be written."""
     rows = [(row, target) for row in container.manifest.signatures for target in row.targets]
     if len(rows) != 1 or rows[0][1].kind != "hexagon":
@@ -90,4 +91,4 @@ def write_sources(container: Container, folder: Path) -> list[Path]:
             (folder / name).write_bytes(content)
     except OSError as error:
         raise UsageError(f"cannot write {folder}: {error.strerror}") from error
-    return [folder / name for name in files]
+    return folder

@@ -127,9 +127,7 @@ def compile_model(
             **part._asdict(),
         )
     if form == "c":
-        folder = output or Path(f"{made.model}-c")
-        LOG.info("wrote %d files", len(emit.write_sources(made, folder)))
-        click.echo(folder)
+        click.echo(emit.write_sources(made, output or Path(f"{made.model}-c")))
         return
     if form is not None:
         click.echo(emit.listing(made, form))

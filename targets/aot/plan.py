@@ -78,13 +78,8 @@ def plan(mod: IRModule, scratch_bytes: Mapping[str, int]) -> Program:
     mod: went through `lower`.   scratch_bytes: kernel -> bytes of its temporaries.
     Raises ToolchainError, naming the node, for what cannot be known while compiling.
     """
-    walk = _Walk(mod)
+    walk = _walked(mod)
     main = mod["main"]
-    for number, param in enumerate(main.params):
-        walk.values[param] = _Given(Buffer("input", number))
-    for block in main.body.blocks:
-        for binding in block.bindings:
-            _read(walk, binding)
     results = [_operand(walk, f, "the result") for f in _fields(walk, main.body.body)]
     copies = _claim_outputs(results, len(walk.calls))
     places, arena_bytes, live = _place(walk, scratch_bytes)
@@ -104,6 +99,21 @@ def plan(mod: IRModule, scratch_bytes: Mapping[str, int]) -> Program:
         arena_bytes,
         live,
     )
+
+
+def require_static(mod: IRModule) -> None:
+    """Raise what `plan` would raise, before kernels of unknown shapes are lowered."""
+    _walked(mod)
+
+
+def _walked(mod: IRModule) -> _Walk:
+    walk = _Walk(mod)
+    for number, param in enumerate(mod["main"].params):
+        walk.values[param] = _Given(Buffer("input", number))
+    for block in mod["main"].body.blocks:
+        for binding in block.bindings:
+            _read(walk, binding)
+    return walk
 
 
 def size_bytes(tensor: relax.TensorType) -> int:

@@ -60,13 +60,12 @@ FOREIGN = ("tirx.call_packed", "tirx.call_cpacked", "tirx.tvm_call_packed", "tir
 
 
 def lower(
-    mod: IRModule,
-    target: tvm.target.Target,
-    describe: Callable[[IRModule], IRModule] = lambda mod: mod,
+    mod: IRModule, target: tvm.target.Target, prepare: Callable[[IRModule], IRModule] | None = None
 ) -> IRModule:
     """The kernels of a module as plain functions, ready for code generation.
 
-    describe: what a kind of target has to say of plain functions before calls are lowered.
+    prepare: what a kind of target does to them when their tensors are pointers already, and their
+        temporaries not yet calls of an allocator. All of these lie on ALIGN_BYTES.
     Raises ToolchainError for a kernel that calls into TVM's runtime library."""
     kernels = {v: f for v, f in mod.functions.items() if isinstance(f, tirx.PrimFunc)}
     _require_own(mod)
@@ -78,7 +77,8 @@ def lower(
         own = tirx.transform.BindTarget(both)(own)
         own = tvm.transform.Sequential(list(TO_PLAIN_LOOPS))(own)
         own = IRModule({v: with_plain_signature(f) for v, f in own.functions.items()})
-        return tvm.transform.Sequential(list(TO_INTRINSICS))(describe(own))
+        own = prepare(own) if prepare is not None else own
+        return tvm.transform.Sequential(list(TO_INTRINSICS))(own)
 
 
 def object_file(lowered: IRModule, target: tvm.target.Target) -> bytes:

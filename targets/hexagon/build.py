@@ -105,6 +105,7 @@ def _compile(mod: IRModule, chip: Chip, times_s: dict[str, float]) -> _Made:
         mod = _scheduled(mod, chip, target)
     with _step("plan", times_s):
         mod = plan.lower(mod, target)
+        plan.require_static(mod)
         kernels = unpacked.lower(mod, target, describe_memory)
         program = plan.plan(mod, unpacked.scratch_bytes(kernels))
     with _step("codegen", times_s):
@@ -159,9 +160,9 @@ def _row(tensor: Tensor) -> dict[str, object]:
 
 
 def _scheduled(mod: IRModule, chip: Chip, target: tvm.target.Target) -> IRModule:
-    # the processor that the code is for decides what vectors there are, not the chip
-    run_on = replace(chip, tvm={**chip.tvm, "mcpu": str(target.attrs["mcpu"])})
-    return schedule(note_macs(fuse(legalize(mod, run_on, target), target)), run_on)
+    # schedules ask the chip what it can do: what counts is the processor that code is made for
+    as_built = replace(chip, tvm={**chip.tvm, "mcpu": str(target.attrs["mcpu"])})
+    return schedule(note_macs(fuse(legalize(mod, as_built, target), target)), as_built)
 
 
 def makefile(code: Sequence[str], objects: Sequence[str], made: _Made) -> bytes:

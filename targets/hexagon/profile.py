@@ -15,8 +15,6 @@ from dlcc.targets.chips import Chip
 # qemu (7.2 to 10.0) aborts at the first HVX instruction on floats. v66 computes them one by one.
 FLOAT_VERSION = 66
 FLOATS = ("float", "bfloat")
-# LLVM's -O3 unrolls small convolutions whole, 7 s a kernel instead of 0.4, to no advantage.
-OPT_LEVEL = 2
 
 
 def version(chip: Chip) -> int:
@@ -78,6 +76,5 @@ def tvm_target(mcpu: str) -> tvm.target.Target:
             "mcpu": mcpu,
             "mattr": features,
             "num-cores": 1,
-            "opt-level": OPT_LEVEL,
         }
     )
