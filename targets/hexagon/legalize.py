@@ -13,6 +13,7 @@ from tvm.relax.expr_functor import PyExprMutator, mutator
 from dlcc.targets.chips import Chip
 from dlcc.targets.cpu.fold import fold_layouts
 from dlcc.targets.cpu.layout import to_nhwc
+from dlcc.targets.cpu.legalize import relu
 from dlcc.targets.hexagon.conv2d import conv2d
 from dlcc.targets.hexagon.dense import dense
 from dlcc.targets.hexagon.operands import Lookup
@@ -37,7 +38,7 @@ def legalize(mod: IRModule, _chip: Chip, target: tvm.target.Target) -> IRModule:
     mod = fold_layouts(to_nhwc(mod))
     passes = [
         relax.transform.DeadCodeElimination(["main"]),  # casts and constants left over
-        relax.transform.LegalizeOps(),
+        relax.transform.LegalizeOps({"relax.nn.relu": relu}),  # TensorFlow's, which keeps NaN
     ]
     with target:
         return tvm.transform.Sequential(passes)(multiply_bytes(mod))
