@@ -19,7 +19,7 @@ from dlcc.targets.cpu.tiles import Cpu
 Legalizer = Callable[[relax.BlockBuilder, relax.Call, Cpu], relax.Expr | None]
 
 
-def relu(bb: relax.BlockBuilder, call: relax.Call, _cpu: Cpu) -> relax.Expr:
+def relu(bb: relax.BlockBuilder, call: relax.Call, _cpu: Cpu | None = None) -> relax.Expr:
     """max(0, x): with the constant first a NaN stays, which TVM's max(x, 0) makes 0."""
 
     def compute(x: te.Tensor) -> te.Tensor:

@@ -23,6 +23,7 @@ from dlcc.targets.hexagon.operands import Data, Lookup, as_unsigned, data_of, we
 from dlcc.targets.hexagon.pad import Border, in_words, padded
 from dlcc.targets.hexagon.tiles import RULE, TILE, Tile, product_tile, round_up
 
+LONG_CHANNELS = 64  # of a pixel, whose words are a loop that LLVM keeps
 NAMES = ("ry", "rx", "k", "t")
 
 
@@ -60,7 +61,8 @@ def _windowed(bb: relax.BlockBuilder, x: Data, w: np.ndarray, g: Geometry) -> re
         return "the range of its weights is wider than 8 bits"
     u, offset = unsigned
     tile = product_tile(g.ow, g.oc)
-    constants = [pack(u), correction(w, x.zero)] if x.zero else [pack(u)]
+    packed = _one_run(pack(u), g)
+    constants = [packed, correction(w, x.zero)] if x.zero else [packed]
 
     def kernel(x_: te.Tensor, w: te.Tensor, *rest: te.Tensor) -> te.Tensor:
         sums, totals = _windows(_words(x_, g, tile, x.zero), w, g, tile, offset)
@@ -71,17 +73,30 @@ def _windowed(bb: relax.BlockBuilder, x: Data, w: np.ndarray, g: Geometry) -> re
     return emit(bb, "conv2d8", kernel, x.x, constants)
 
 
+def _merges(g: Geometry) -> bool:
+    """Whether the pixels of a row of the window become one run of words: a longer loop, where
+    that of a pixel alone is so short that LLVM unrolls it as a whole and spills."""
+    return g.dilation[1] == 1 and g.kw > 1 and g.c < LONG_CHANNELS
+
+
+def _one_run(packed: np.ndarray, g: Geometry) -> np.ndarray:
+    """[blocks, kh, kw, words, …] -> [blocks, kh, 1, kw * words, …] if the window `_merges`."""
+    blocks, kh, kw, words, *rest = packed.shape
+    return packed.reshape(blocks, kh, 1, kw * words, *rest) if _merges(g) else packed
+
+
 Word = Callable[[ir.Expr, ir.Expr, ir.Expr, ir.Expr], ir.Expr]
 
 
 def _words(x: te.Tensor, g: Geometry, tile: Tile, zero: int) -> Word:
-    """(n, row, column, channel) of the padded input -> its byte; channels are whole words."""
+    """(n, row, column, channel) of the padded input -> its byte; channels are whole words, and
+    where `_one_run` made one of the window's rows they go on in the next pixels."""
     needed = (round_up(g.ow, tile.rows) - 1) * g.strides[1] + (g.kw - 1) * g.dilation[1] + 1
     if g.c % TAPS:
         flat = padded(x, Border(g.top, g.bottom, g.left, needed * g.c, zero))
-        words = in_words(flat, max(needed, g.left + g.w), g.c)
-        return lambda n, y, q, c: words[n, y, q, c]
-    if g.padded:
+        words, step = in_words(flat, max(needed, g.left + g.w), g.c), round_up(g.c, TAPS)
+        return lambda n, y, q, c: words[n, y, q * step + c]
+    if g.padded or _merges(g):
         flat = padded(x, Border(g.top, g.bottom, g.left, needed * g.c, zero))
         return lambda n, y, q, c: flat[n, y, q * g.c + c]
     if needed > g.w:
@@ -91,7 +106,7 @@ def _words(x: te.Tensor, g: Geometry, tile: Tile, zero: int) -> Word:
 
 def _windows(word: Word, w: te.Tensor, g: Geometry, tile: Tile, offset: int) -> Reduction:
     shape = (int(g.batch), g.oh, round_up(g.ow, tile.rows))
-    extents = (g.kh, g.kw, w.shape[3], TAPS)
+    extents = (g.kh, int(w.shape[2]), w.shape[3], TAPS)
 
     def axes() -> list[tirx.IterVar]:
         return [te.reduce_axis((0, e), n) for e, n in zip(extents, NAMES, strict=True)]

@@ -13,7 +13,7 @@ import math
 import numpy as np
 from tvm import ir, relax, te, tirx
 
-from dlcc.targets.cpu.matmul import dims, static, unflat
+from dlcc.targets.cpu.matmul import dims, unflat
 from dlcc.targets.hexagon.intrin import LANES, TAPS
 from dlcc.targets.hexagon.operands import Data, Lookup, as_unsigned, data_of, weights_of
 from dlcc.targets.hexagon.tiles import FUSABLE, RULE, TILE, Tile, product_tile, round_up
@@ -144,9 +144,3 @@ def _products(x: te.Tensor, w: te.Tensor, rows: int, tile: Tile, offset: int) ->
         attrs={RULE: "totals"},
     )
     return sums, totals
-
-
-def rows_of(x: Data) -> int | None:
-    """Rows of a tensor whose last dimension is multiplied; None where they are not known."""
-    extents = [static(d) for d in dims(x.x)[:-1]]
-    return None if None in extents else math.prod(e for e in extents if e is not None)

@@ -81,11 +81,12 @@ def _padded_by_bytes(x: te.Tensor, border: Border) -> te.Tensor:
 
 
 def in_words(x: te.Tensor, pixels: int, channels: int) -> te.Tensor:
-    """[n, h, bytes] -> [n, h, pixels, channels rounded up to 4], filled up with 0.
+    """[n, h, bytes] -> [n, h, pixels * channels rounded up to 4], filled up with 0.
 
     x: rows of pixels, one after another, as `padded` makes them. Four bytes are one store."""
     n, h = int(x.shape[0]), int(x.shape[1])
-    shape = (n, h, pixels, round_up(channels, TAPS))
+    step = round_up(channels, TAPS)
+    shape = (n, h, pixels * step)
 
     def body(ins: list[tirx.Buffer], outs: list[tirx.Buffer]) -> tirx.Stmt:
         (source,), (target,) = ins, outs
@@ -98,7 +99,7 @@ def in_words(x: te.Tensor, pixels: int, channels: int) -> te.Tensor:
                     byte = source[b, row, q * channels + first + i].astype("uint8")
                     value = value | tirx.shift_left(byte.astype("int32"), tirx.const(8 * i))
                 four = tirx.reinterpret(f"{x.dtype}x{TAPS}", value)
-                stores.append(target.vstore([b, row, q, tirx.Ramp(first, 1, TAPS)], four))
+                stores.append(target.vstore([b, row, tirx.Ramp(q * step + first, 1, TAPS)], four))
             return tirx.SeqStmt(stores) if len(stores) > 1 else stores[0]
 
         return _nest((n, h, pixels), word)
