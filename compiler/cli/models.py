@@ -116,11 +116,10 @@ def compile_model(
     from dlcc.compiler.cli.talk import LOG, step
 
     with step(f"compiling {model} for {target}"):
-        shapes = dict(inputs) or None
         made = compile(
             model,
             target,
-            inputs=shapes,
+            inputs=dict(inputs) or None,
             outputs=list(outputs) or None,
             database=database,
             checks=checks,
