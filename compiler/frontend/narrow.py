@@ -45,7 +45,7 @@ _HALF = frozenset({
 # TVM compares single bits as if they were floats, and does not add them.
 _BOOL = frozenset({
     "Equal", "NotEqual", "Unique", "UniqueV2", "UniqueWithCounts", "UniqueWithCountsV2",
-    "ListDiff", "ScatterNd", "ScatterNdNonAliasingAdd",
+    "ListDiff", "ScatterNd", "ScatterNdNonAliasingAdd", "EditDistance",
 })  # fmt: skip
 # TVM's library sorts floats and integers of 32 and 64 bits.
 _SORTS = frozenset({"TopK", "TopKV2", "NthElement"})
@@ -55,7 +55,8 @@ _SORTED_AS = {
 
 # op -> its first output whose dtype is not that of the input. Source: the op definitions.
 _OTHER_FROM = {
-    "Cast": 0, "CropAndResize": 0, "ResizeArea": 0, "ResizeBicubic": 0, "ResizeBilinear": 0,
+    "Cast": 0, "CropAndResize": 0, "EditDistance": 0, "ResizeArea": 0, "ResizeBicubic": 0,
+    "ResizeBilinear": 0,
     "FusedBatchNormV2": 1, "FusedBatchNormV3": 1, "TopK": 1, "TopKV2": 1,
     "ScaleAndTranslate": 0, "SparseMatMul": 0, "Unique": 1, "UniqueV2": 1,
     "UniqueWithCounts": 1, "UniqueWithCountsV2": 1, "ListDiff": 1,
