@@ -16,6 +16,8 @@ from pathlib import Path
 
 from checkout import PYTHON, ROOT, environment
 
+WORKERS = 4  # at most, each with TensorFlow, TVM and devices of its own: 2 GB
+
 CHECKS: dict[str, list[str]] = {
     "ruff check": ["ruff", "check", "."],
     "ruff format": ["ruff", "format", "--check", "."],
@@ -60,10 +62,13 @@ def repeat(command: Sequence[str]) -> str:
 
 
 def pytest_command(args: Sequence[str]) -> list[str]:
-    """pytest with the slow tests left out, unless --slow or marks of the caller's own are given."""
+    """pytest with the slow tests left out, unless --slow or marks of the caller's own are given.
+
+    All of them run in several processes, a file in one of them; what a caller picks, in this."""
     rest = [arg for arg in args if arg != "--slow"]
     marks = [] if "--slow" in args or "-m" in args else ["-m", "not slow"]
-    return ["pytest", *marks, *rest]
+    workers = min(os.cpu_count() or 1, WORKERS)
+    return ["pytest", *marks, *(rest or ["-n", str(workers), "--dist", "loadfile"])]
 
 
 def main(args: Sequence[str]) -> int:

@@ -168,13 +168,16 @@ def test_the_cache_is_in_the_checkout_where_home_cannot_be_written(script, monke
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ([], ["pytest", "-m", "not slow"]),
-        (["--slow"], ["pytest"]),
+        ([], ["pytest", "-m", "not slow", "-n", "3", "--dist", "loadfile"]),
+        (["--slow"], ["pytest", "-n", "3", "--dist", "loadfile"]),
         (["-k", "cli"], ["pytest", "-m", "not slow", "-k", "cli"]),
         (["-m", "slow"], ["pytest", "-m", "slow"]),
     ],
 )
-def test_slow_tests_run_only_when_asked_for(script, given: list[str], expected: list[str]) -> None:
+def test_slow_tests_run_only_when_asked_for(
+    script, monkeypatch, given: list[str], expected: list[str]
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
     assert script("checks").pytest_command(given) == expected
 
 
