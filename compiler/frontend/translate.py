@@ -29,6 +29,7 @@ from dlcc.compiler.frontend.ops import TF_OPS
 from dlcc.compiler.frontend.ops.complex import COMPLEX_FORMS
 from dlcc.compiler.frontend.trace import Trace, trace
 from dlcc.compiler.frontend.values import Complex, Known, ListValue, Value, is_complex, known
+from dlcc.targets.names import with_names
 
 log = logging.getLogger("dlcc")
 
@@ -80,7 +81,10 @@ def translate(graph: Graph, checks: Checks = "drop") -> Model:
     traces = trace(g.journal, module, dict(zip(tensors, results, strict=True)))
     inputs = tuple(_spec(i.name, p, i.dtype) for i, p in zip(graph.inputs, params, strict=True))
     outputs = tuple(map(_spec, names, results, dtypes))
-    return Model(graph.name, _in_dataflow(module), inputs, outputs, traces)
+    nodes = {v: node for node, made in traces.items() for v in made.variables}
+    nodes |= {str(p.name): i.name for p, i in zip(params, graph.inputs, strict=True)}
+    module = with_names(_in_dataflow(module), nodes, names)
+    return Model(graph.name, module, inputs, outputs, traces)
 
 
 def _in_dataflow(mod: IRModule) -> IRModule:

@@ -18,6 +18,7 @@ from dlcc.targets.aot.program import Buffer, Call, Copy, Program, Tensor, aligne
 from dlcc.targets.cpu.codegen import reshape_in_place
 from dlcc.targets.cpu.sources import SOURCES
 from dlcc.targets.errors import ToolchainError
+from dlcc.targets.names import nodes_of, output_names
 
 HINT = "compile this model for host or arm, or cut the graph before it with `--output`"
 
@@ -89,9 +90,11 @@ def plan(mod: IRModule, scratch_bytes: Mapping[str, int]) -> Program:
         _call(walk.mod, name, [_buffer(v, where) for v in operands], at, scratch_bytes)
         for (name, operands), at in zip(walk.calls, scratch, strict=True)
     ]
-    outputs = _tensors("output", list(main.body.body.ty.fields))
+    kinds = list(main.body.body.ty.fields)
+    outputs = _tensors(kinds, output_names(mod, len(kinds)))
+    inputs = [(p.ty, *nodes_of(mod, [str(p.name)])) for p in main.params]
     return Program(
-        _tensors("input", [p.ty for p in main.params], [str(p.name) for p in main.params]),
+        _tensors([kind for kind, _ in inputs], [name for _, name in inputs]),
         outputs,
         tuple(calls),
         tuple(Copy(_buffer(v, where), i, outputs[i].size_bytes) for i, v in copies),
@@ -126,23 +129,17 @@ def _numpy_name(dtype: str) -> str:
     return {"bfloat16": "uint16"}.get(dtype, dtype)
 
 
-def _tensors(
-    kind: str, types: Sequence[relax.TensorType], names: Sequence[str] = ()
-) -> tuple[Tensor, ...]:
+def _tensors(types: Sequence[relax.TensorType], names: Sequence[str]) -> tuple[Tensor, ...]:
     return tuple(
-        Tensor(
-            names[i] if names else f"{kind}_{i}",
-            str(ty.dtype),
-            tuple(int(d) for d in ty.shape.values),
-            size_bytes(ty),
-        )
-        for i, ty in enumerate(types)
+        Tensor(name, str(ty.dtype), tuple(int(d) for d in ty.shape.values), size_bytes(ty))
+        for name, ty in zip(names, types, strict=True)
     )
 
 
 def _read(walk: _Walk, binding: relax.Binding) -> None:
     """Note what a binding makes or calls."""
-    var, name = binding.var, str(binding.var.name)
+    var = binding.var
+    (name,) = nodes_of(walk.mod, [str(var.name)])
     if isinstance(binding, relax.MatchCast):
         raise _refused(name, "its shape is only known when the model runs")
     value = binding.value
@@ -251,7 +248,8 @@ def _call(
 ) -> Call:
     func = mod[kernel]
     attrs = func.attrs or {}
-    sources = tuple(str(s) for s in attrs[SOURCES]) if SOURCES in attrs else ()
+    variables = [str(s) for s in attrs[SOURCES]] if SOURCES in attrs else []
+    sources = nodes_of(mod, variables)
     macs = macs_of(func)
     return Call(kernel, tuple(operands), sources, macs, at, scratch_bytes.get(kernel, 0))
 

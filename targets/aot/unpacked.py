@@ -20,6 +20,7 @@ from dlcc.targets.aot.program import aligned
 from dlcc.targets.cpu.sources import kernels_of
 from dlcc.targets.cpu.vector_math import vector_math
 from dlcc.targets.errors import ToolchainError
+from dlcc.targets.names import nodes_of
 
 PREFIX = "dlcc_k_"  # a kernel may have the name of a C function, such as `exp`
 CPU_DEVICE = 1  # DLDeviceType kDLCPU: what TVM puts into calls of its allocator
@@ -162,7 +163,7 @@ def _require_own(mod: IRModule) -> None:
         for call in _calls(func):
             if call.op.name in FOREIGN:
                 kernel = str(var.name_hint)
-                node = ", ".join(named.get(kernel, [])) or kernel
+                node = ", ".join(nodes_of(mod, named.get(kernel, []))) or kernel
                 callee = str(getattr(call.args[0], "value", call.args[0]))
                 raise ToolchainError(
                     f"{node}: it needs {callee} of TVM's runtime library, which a program "
