@@ -10,7 +10,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 from tvm.tirx.analysis import undefined_vars
 
-from dlcc.compiler.frontend.dims import Dim
+from dlcc.compiler.frontend.dims import Dim, static_int
 from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
 
@@ -33,7 +33,10 @@ def loop_kernel(
     dims: dimensions that the body speaks of, where they are in no shape of a tensor.
     attrs: of the kernel, for passes that know it by them.
     body(*input buffers, *output buffers): emits the loops; a buffer's index is flat, row-major.
+        One without elements is never indexed when it runs.
     """
+    wanted, inputs = outputs, [_not_empty(g, t) for t in inputs]
+    outputs = [([1] if _is_empty(shape) else shape, dtype) for shape, dtype in wanted]
     symbols = [d for shape, _ in outputs for d in shape if not isinstance(d, int)]
     outer = _variables([dims, *(shape for shape, _ in outputs), *(g.shape(t) for t in inputs)])
 
@@ -53,9 +56,21 @@ def loop_kernel(
         return te.extern(shapes, tensors, emit, dtype=[d for _, d in outputs], name=name)
 
     made = g.te(compute, *inputs, *symbols, *outer, name=name, attrs=attrs)
-    if len(outputs) == 1:
-        return [made]
-    return [g.emit(relax.TupleGetItem(made, i)) for i in range(len(outputs))]
+    one = len(outputs) == 1
+    results = [made] if one else [g.emit(relax.TupleGetItem(made, i)) for i in range(len(outputs))]
+    return [
+        g.emit(relax.op.zeros(relax.ShapeExpr(shape), dtype)) if _is_empty(shape) else result
+        for (shape, dtype), result in zip(wanted, results, strict=True)
+    ]
+
+
+def _not_empty(g: Emitter, tensor: relax.Expr) -> relax.Expr:
+    """The tensor, or one element for none: TVM cannot write an index into nothing."""
+    return g.const([0], g.dtype(tensor)) if _is_empty(g.shape(tensor)) else tensor
+
+
+def _is_empty(shape: Sequence[Dim]) -> bool:
+    return any(static_int(d) == 0 for d in shape)
 
 
 def _variables(shapes: Sequence[Sequence[Dim]]) -> list[tirx.Var]:

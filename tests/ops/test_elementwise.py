@@ -16,6 +16,10 @@ _ANY = ("Abs", "Neg", "Sign", "Ceil", "Floor", "Exp", "Sin", "Cos", "Tanh", "Ata
 _POSITIVE = ("Sqrt", "Log", "Rsqrt", "Log1p", "Reciprocal", "Inv", "Lgamma", "Digamma")
 _UNIT = ("Asin", "Acos", "Atanh", "Erfinv")
 
+# quotients of more bits than a float has
+FAR = np.float64([1e10, -1e30, 3e38, 6e22, np.inf, np.nan, 5, -5, -0.0, 1])
+DIVISORS = np.float64([3, 7, 0.1, -0.3, 2, 1, np.inf, np.inf, 3, 0])
+
 CASES = [
     *(Case(op, [feed(normal(3, 5, scale=2))], **FUNCTION) for op in _ANY),
     *(Case(op, [feed(uniform(3, 5, low=0.01, high=6))], **FUNCTION) for op in _POSITIVE),
@@ -66,6 +70,10 @@ CASES += [
     *(Case(op, [feed(X), feed(Y)], **FUNCTION) for op in _BINARY),
     *(Case(op, [feed(X), feed(Y[0, :, :1])], "right broadcast") for op in _BINARY[:9]),
     *(Case(op, [feed(Y[:1, 0]), feed(X)], "left broadcast") for op in _BINARY[:9]),
+    *(
+        Case(op, [feed(FAR.astype(t)), feed(DIVISORS.astype(t))], f"far {t}")
+        for op in ("FloorMod", "TruncateMod") for t in ("float32", "float64")
+    ),
     *(Case(op, [feed(X), np.float32(2.5)], "constant") for op in ("Add", "FloorMod", "FloorDiv")),
     *(
         Case(op, [feed(ints(4, 5, low=-20, high=20, dtype=t)), feed(NONZERO.astype(t))], t)

@@ -117,6 +117,15 @@ CASES = [
          **SOLVED),
     Case("MatrixDeterminant", [feed(SQUARE[:, ::-1].copy())], **SOLVED),
     Case("LogMatrixDeterminant", [feed(SQUARE[:, ::-1].copy())], **SOLVED),
+    *(
+        Case(op, [feed(x)], note, **SOLVED)
+        for op in ("MatrixDeterminant", "LogMatrixDeterminant")
+        for note, x in (
+            ("singular", np.stack([np.ones((3, 3)), np.zeros((3, 3))]).astype(np.float32)),
+            ("nothing", np.zeros((2, 0, 0), np.float32)),
+            ("beyond float32", 10 * normal(1, 80, 80)),
+        )
+    ),
     Case("MatrixSolve", [feed(SQUARE), feed(normal(2, 4, 3))], **SOLVED),
     Case("MatrixSolve", [feed(SQUARE), feed(normal(2, 4, 3))], "adjoint", attrs={"adjoint": True},
          **SOLVED),

@@ -18,6 +18,7 @@ from dlcc.compiler.frontend.ops.ctc_beam import CTC_BEAM
 from dlcc.compiler.frontend.ops.cudnn_rnn import CUDNN_RNN
 from dlcc.compiler.frontend.ops.decompose import DECOMPOSE
 from dlcc.compiler.frontend.ops.detect import DETECT
+from dlcc.compiler.frontend.ops.determinant import DETERMINANT
 from dlcc.compiler.frontend.ops.distort import DISTORT
 from dlcc.compiler.frontend.ops.draw import DRAW
 from dlcc.compiler.frontend.ops.dynamic import DYNAMIC
@@ -140,6 +141,7 @@ TF_OPS = (
     | QUANTIZED_CHANNELS
     | UNIFORM
     | SOLVE
+    | DETERMINANT
     | MATRIX
     | SPARSE
     | SPARSE_MATH

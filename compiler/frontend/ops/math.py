@@ -228,8 +228,16 @@ def floor_mod(g: Emitter, node: Node) -> relax.Expr:
 def _fmod(a: Any, b: Any) -> Any:
     """The remainder with the dividend's sign: a - trunc(a / b) * b, rounded once.
 
-    The quotient may be one off where a / b is rounded to an integer, which is set right.
+    The quotient may be one off where a / b is rounded to an integer, which is set right. One that
+    has more bits than the dtype is C's fmod's business.
     """
+    exact, function = {"float32": (2**22, "fmodf"), "float64": (2**51, "fmod")}[str(a.ty.dtype)]
+    near = tirx.abs(a / b) < tirx.const(exact, a.ty.dtype)
+    far = tirx.call_pure_extern(a.ty.dtype, function, a, b)
+    return tirx.if_then_else(near, _near_fmod(a, b), far)
+
+
+def _near_fmod(a: Any, b: Any) -> Any:
     zero = tirx.const(0, a.ty.dtype)
     rest = tirx.op.fma(-tirx.trunc(a / b), b, a)
     size = tirx.abs(b)
@@ -238,7 +246,7 @@ def _fmod(a: Any, b: Any) -> Any:
     rest = tirx.Select(wrong_sign, rest + up, rest)
     rest = tirx.Select(tirx.abs(rest) >= size, rest + down, rest)
     # a finite number fits into infinity no times
-    return tirx.Select(tirx.all(tirx.isinf(b), tirx.Not(tirx.isinf(a))), a, rest)
+    return tirx.Select(tirx.isinf(b), a, rest)
 
 
 @MATH.op("Mod", "TruncateMod")

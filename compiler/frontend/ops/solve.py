@@ -155,21 +155,7 @@ def matrix_inverse(g: Emitter, node: Node) -> relax.Expr:
     return eliminated(g, x, _identity(g, x))[0]
 
 
-@SOLVE.op("MatrixDeterminant", "BatchMatrixDeterminant")
-def matrix_determinant(g: Emitter, node: Node) -> relax.Expr:
-    x = g.arg(node, 0)
-    return eliminated(g, x, _identity(g, x))[1]
-
-
 @SOLVE.op("MatrixSolve", "BatchMatrixSolve")
 def matrix_solve(g: Emitter, node: Node) -> relax.Expr:
     a, b = g.args(node)
     return eliminated(g, _transposed(g, a) if node.attr("adjoint") else a, b)[0]
-
-
-@SOLVE.op("LogMatrixDeterminant")
-def log_matrix_determinant(g: Emitter, node: Node) -> list[relax.Expr]:
-    """(sign, log |determinant|)."""
-    x = g.arg(node, 0)
-    determinant = eliminated(g, x, _identity(g, x))[1]
-    return [g.emit(R.sign(determinant)), g.emit(R.log(R.abs(determinant)))]
