@@ -5,6 +5,7 @@ from __future__ import annotations
 from dlcc.compiler.frontend.ops.array import ARRAY
 from dlcc.compiler.frontend.ops.audio import AUDIO
 from dlcc.compiler.frontend.ops.banded import BANDED
+from dlcc.compiler.frontend.ops.batch_norm import BATCH_NORM
 from dlcc.compiler.frontend.ops.bessel import BESSEL
 from dlcc.compiler.frontend.ops.bits import BITS
 from dlcc.compiler.frontend.ops.checks import CHECKS
@@ -108,6 +109,7 @@ TF_OPS = (
     | POOL
     | FRACTIONAL_POOL
     | NN
+    | BATCH_NORM
     | IMAGE
     | SEARCH
     | WINDOWS
