@@ -38,6 +38,7 @@ from dlcc.compiler.frontend.ops.logic import LOGIC
 from dlcc.compiler.frontend.ops.loss import LOSS
 from dlcc.compiler.frontend.ops.math import MATH
 from dlcc.compiler.frontend.ops.matrix import MATRIX
+from dlcc.compiler.frontend.ops.matrix_functions import MATRIX_FUNCTIONS
 from dlcc.compiler.frontend.ops.nn import NN
 from dlcc.compiler.frontend.ops.pad import PAD
 from dlcc.compiler.frontend.ops.pool import POOL
@@ -143,6 +144,7 @@ TF_OPS = (
     | UNIFORM
     | SOLVE
     | MATRIX
+    | MATRIX_FUNCTIONS
     | SPARSE
     | SPARSE_MATH
     | SPARSE_ORDER
