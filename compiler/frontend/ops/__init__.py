@@ -74,6 +74,7 @@ from dlcc.compiler.frontend.ops.tensor_array import TENSOR_ARRAY
 from dlcc.compiler.frontend.ops.tensor_list import TENSOR_LIST
 from dlcc.compiler.frontend.ops.uniform import UNIFORM
 from dlcc.compiler.frontend.ops.update import UPDATE
+from dlcc.compiler.frontend.ops.volume_gradients import VOLUME_GRADIENTS
 from dlcc.compiler.frontend.ops.warp import WARP
 from dlcc.compiler.frontend.ops.window_gradients import WINDOW_GRADIENTS
 from dlcc.compiler.frontend.ops.windows import WINDOWS
@@ -93,6 +94,7 @@ TF_OPS = (
     | AUDIO
     | GRADIENTS
     | WINDOW_GRADIENTS
+    | VOLUME_GRADIENTS
     | RESIZE_GRADIENTS
     | PAD
     | SPACE
