@@ -50,6 +50,7 @@ from dlcc.compiler.frontend.ops.quantized_math import QUANTIZED_MATH
 from dlcc.compiler.frontend.ops.ragged import RAGGED
 from dlcc.compiler.frontend.ops.ragged_variant import RAGGED_VARIANT
 from dlcc.compiler.frontend.ops.random import RANDOM
+from dlcc.compiler.frontend.ops.random_binomial import RANDOM_BINOMIAL
 from dlcc.compiler.frontend.ops.random_laws import RANDOM_LAWS
 from dlcc.compiler.frontend.ops.random_state import RANDOM_STATE
 from dlcc.compiler.frontend.ops.recurrent import RECURRENT
@@ -135,6 +136,7 @@ TF_OPS = (
     | FOURIER
     | RANDOM
     | RANDOM_LAWS
+    | RANDOM_BINOMIAL
     | RANDOM_STATE
     | RECURRENT
     | LOSS
