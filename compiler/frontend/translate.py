@@ -26,7 +26,7 @@ from dlcc.compiler.frontend.graph import ALL_OUTPUTS, Graph, Input, Node, Tensor
 from dlcc.compiler.frontend.guards import Checks
 from dlcc.compiler.frontend.narrow import converted_wide
 from dlcc.compiler.frontend.ops import TF_OPS
-from dlcc.compiler.frontend.ops.complex import COMPLEX_FORMS
+from dlcc.compiler.frontend.ops.complex_forms import COMPLEX_FORMS
 from dlcc.compiler.frontend.trace import Trace, trace
 from dlcc.compiler.frontend.values import Complex, Known, ListValue, Value, is_complex, known
 from dlcc.targets.names import with_names

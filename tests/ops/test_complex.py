@@ -62,6 +62,8 @@ CASES = [
            attrs={"adj_x": x, "adj_y": not x}, **LOOSE) for x in (False, True)),
     Case("Einsum", [[feed(Z), feed(W)]], "complex", attrs={"equation": "ij,kj->ik"}, **LOOSE),
     Case("Cast", [feed(Z)], "complex to real", attrs={"DstT": "float32"}),
+    Case("Cast", [feed(np.complex64([70000.5 + 1j, -3, 5, 0.5]))], "complex to uint16",
+         attrs={"DstT": "uint16"}),
     Case("Cast", [feed(normal(4))], "real to complex", attrs={"DstT": "complex128"}),
     Case("Cast", [feed(Z)], "complex to complex", attrs={"DstT": "complex128"}),
     Case("Reshape", [feed(Z), np.int32([5, -1])], "complex"),

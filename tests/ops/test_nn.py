@@ -108,8 +108,22 @@ NORMS = [
            attrs={"is_training": False, "epsilon": 1e-3}, outputs=(0,), **LOOSE)
       for op in ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")),
     *(Case(op, [feed(_X4), feed(_C[0]), feed(_C[1]), [], []], "training",
-           attrs={"is_training": True, "epsilon": 1e-3}, outputs=(0, 1, 2), **LOOSE)
+           attrs={"is_training": True, "epsilon": 1e-3}, **LOOSE)
       for op in ("FusedBatchNorm", "FusedBatchNormV3")),
+    Case("FusedBatchNormV3", [feed(_X4, (None, 5, 4, 3)), *(feed(_C[i]) for i in range(4))],
+         "training, averaged, open", attrs={"is_training": True, "exponential_avg_factor": 0.25},
+         **LOOSE),
+    Case("FusedBatchNormV3", [feed(_X4[:0]), feed(_C[0]), feed(_C[1]), [], []],
+         "training, empty", attrs={"is_training": True}, outputs=(0, 1, 2)),
+    *(Case(op, [feed(_X4 * 2), feed(_X4[::-1].copy()), *(feed(_C[i]) for i in (0, 2, 3)), *rest],
+           f"{training}", attrs={"is_training": training, "epsilon": 1e-2}, **LOOSE)
+      for op, rest in (("FusedBatchNormGrad", []), ("FusedBatchNormGradV2", []),
+                       ("FusedBatchNormGradV3", [feed(_C[0])]))
+      for training in (True, False)),
+    Case("FusedBatchNormGradV3", [feed(_X4[:0]), feed(_X4[:0]), *(feed(_C[i]) for i in range(4))],
+         "empty"),
+    Case("FusedBatchNormGradV2", [feed(_X4.astype("float16")), feed(_X4.astype("float16")),
+                                  *(feed(_C[i]) for i in range(3))], "float16", **HALF),
     Case("FusedBatchNormV3", [feed(_X4), *(feed(_C[i]) for i in range(4))], "computed",
          attrs={"is_training": False}, outputs=(0,), **LOOSE),
     Case("FusedBatchNormV3", [feed(_X4.astype("float16")), *(_C[i] for i in range(4))], "float16",

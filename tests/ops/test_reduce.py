@@ -14,6 +14,8 @@ LOOSE = {"rtol": 2e-5, "atol": 1e-5, "why": "sums in another order"}
 _AXES = {"all": [0, 1, 2], "last": [-1], "middle": [1], "two": [0, -1], "none": []}
 _REDUCE = ("Sum", "Prod", "Max", "Min", "Mean", "EuclideanNorm")
 
+LARGE = np.uint64([[2**64 - 1, 3, 2**63, 0, 2**63 - 1], [7, 7, 2**63 + 1, 2**63 + 1, 1]])
+
 CASES = [
     *(
         Case(op, [feed(X), np.int32(axes)], f"{name} {keep}", attrs={"keep_dims": keep}, **LOOSE)
@@ -71,6 +73,9 @@ CASES = [
       for r in (False, True)),
     Case("HistogramFixedWidth", [feed(normal(40)), np.float32([-1, 1.5]), np.int32(7)]),
     Case("TopKV2", [feed(ints(4, 9, high=4)), np.int32(5)], "ties"),
+    Case("TopKV2", [feed(LARGE), np.int32(4)], "uint64"),
+    *(Case("NthElement", [feed(LARGE), np.int32(2)], f"uint64 {r}", attrs={"reverse": r})
+      for r in (False, True)),
     *(Case(op, [feed(ROWS), feed(IDS)], **LOOSE)
       for op in ("SegmentSum", "SegmentMean", "SegmentProd", "SegmentMax", "SegmentMin")),
     *(Case(op, [feed(ints(6, 2)), feed(IDS)], "int32")

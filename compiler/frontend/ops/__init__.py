@@ -5,6 +5,7 @@ from __future__ import annotations
 from dlcc.compiler.frontend.ops.array import ARRAY
 from dlcc.compiler.frontend.ops.audio import AUDIO
 from dlcc.compiler.frontend.ops.banded import BANDED
+from dlcc.compiler.frontend.ops.batch_norm import BATCH_NORM
 from dlcc.compiler.frontend.ops.bessel import BESSEL
 from dlcc.compiler.frontend.ops.bits import BITS
 from dlcc.compiler.frontend.ops.checks import CHECKS
@@ -38,6 +39,7 @@ from dlcc.compiler.frontend.ops.logic import LOGIC
 from dlcc.compiler.frontend.ops.loss import LOSS
 from dlcc.compiler.frontend.ops.math import MATH
 from dlcc.compiler.frontend.ops.matrix import MATRIX
+from dlcc.compiler.frontend.ops.matrix_functions import MATRIX_FUNCTIONS
 from dlcc.compiler.frontend.ops.nn import NN
 from dlcc.compiler.frontend.ops.pad import PAD
 from dlcc.compiler.frontend.ops.pool import POOL
@@ -49,6 +51,7 @@ from dlcc.compiler.frontend.ops.quantized_math import QUANTIZED_MATH
 from dlcc.compiler.frontend.ops.ragged import RAGGED
 from dlcc.compiler.frontend.ops.ragged_variant import RAGGED_VARIANT
 from dlcc.compiler.frontend.ops.random import RANDOM
+from dlcc.compiler.frontend.ops.random_binomial import RANDOM_BINOMIAL
 from dlcc.compiler.frontend.ops.random_laws import RANDOM_LAWS
 from dlcc.compiler.frontend.ops.random_state import RANDOM_STATE
 from dlcc.compiler.frontend.ops.recurrent import RECURRENT
@@ -73,6 +76,7 @@ from dlcc.compiler.frontend.ops.tensor_array import TENSOR_ARRAY
 from dlcc.compiler.frontend.ops.tensor_list import TENSOR_LIST
 from dlcc.compiler.frontend.ops.uniform import UNIFORM
 from dlcc.compiler.frontend.ops.update import UPDATE
+from dlcc.compiler.frontend.ops.volume_gradients import VOLUME_GRADIENTS
 from dlcc.compiler.frontend.ops.warp import WARP
 from dlcc.compiler.frontend.ops.window_gradients import WINDOW_GRADIENTS
 from dlcc.compiler.frontend.ops.windows import WINDOWS
@@ -92,6 +96,7 @@ TF_OPS = (
     | AUDIO
     | GRADIENTS
     | WINDOW_GRADIENTS
+    | VOLUME_GRADIENTS
     | RESIZE_GRADIENTS
     | PAD
     | SPACE
@@ -109,6 +114,7 @@ TF_OPS = (
     | POOL
     | FRACTIONAL_POOL
     | NN
+    | BATCH_NORM
     | IMAGE
     | SEARCH
     | WINDOWS
@@ -131,6 +137,7 @@ TF_OPS = (
     | FOURIER
     | RANDOM
     | RANDOM_LAWS
+    | RANDOM_BINOMIAL
     | RANDOM_STATE
     | RECURRENT
     | LOSS
@@ -143,6 +150,7 @@ TF_OPS = (
     | SOLVE
     | DETERMINANT
     | MATRIX
+    | MATRIX_FUNCTIONS
     | SPARSE
     | SPARSE_MATH
     | SPARSE_ORDER

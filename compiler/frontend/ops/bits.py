@@ -125,8 +125,13 @@ def cast(g: Emitter, node: Node) -> relax.Expr | Complex:
         return Complex(real, R.zeros_like(real))
     if dtype == "bool":
         return differ(g, x, g.const(0, g.dtype(x)))
+    return real_cast(g, x, dtype)
+
+
+def real_cast(g: Emitter, x: relax.Expr, dtype: str) -> relax.Expr:
+    """Numbers out of range of an integer wrap, as they do in TensorFlow."""
     if np.dtype(dtype).itemsize < 4 and is_integer(dtype) and not is_integer(g.dtype(x)):
-        x = R.astype(x, "int32")  # numbers out of range wrap, as they do in TensorFlow
+        x = R.astype(x, "int32")
     return R.astype(x, dtype)
 
 

@@ -18,6 +18,7 @@ from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.fold import as_list
 from dlcc.compiler.frontend.graph import Node, TensorRef
 from dlcc.compiler.frontend.ops.array import ARRAY
+from dlcc.compiler.frontend.ops.bits import real_cast
 from dlcc.compiler.frontend.ops.dynamic import DYNAMIC
 from dlcc.compiler.frontend.ops.gather import GATHER
 from dlcc.compiler.frontend.ops.linalg import LINALG
@@ -340,5 +341,5 @@ def cast_complex(g: Emitter, node: Node) -> Complex | relax.Expr:
     z, dtype = complex_arg(g, node, 0), str(node.attr("DstT"))
     part = PART_DTYPES.get(dtype, dtype)
     if dtype not in PART_DTYPES:
-        return R.astype(z.real, part)
+        return real_cast(g, z.real, part)
     return Complex(*(g.emit(R.astype(p, part)) for p in (z.real, z.imag)))

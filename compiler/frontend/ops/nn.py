@@ -1,8 +1,8 @@
-"""Bias, normalisation and activations of neural networks."""
+"""Bias and activations of neural networks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,79 +26,14 @@ def per_channel(g: Emitter, node: Node, vector: relax.Expr, rank: int) -> relax.
     return vector
 
 
-@NN.op("BiasAdd", fold=lambda node, x, b: x + b if _last(node) else None)
+@NN.op("BiasAdd", fold=lambda node, x, b: x + b if channels_last(node) else None)
 def bias_add(g: Emitter, node: Node) -> relax.Expr:
     x, bias = g.args(node)
     return R.add(x, per_channel(g, node, bias, g.rank(x)))
 
 
-def _last(node: Node) -> bool:
+def channels_last(node: Node) -> bool:
     return not str(node.attr("data_format") or "").startswith("NC")
-
-
-@NN.op("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
-def fused_batch_norm(g: Emitter, node: Node) -> Sequence[relax.Expr]:
-    """y = x * s + (beta - mean * s),  s = gamma / sqrt(variance + epsilon).
-
-    With is_training the statistics are those of the batch (variance of the population for y, of
-    the sample for the output), which a few inference graphs rely on.
-    Source: Ioffe and Szegedy, "Batch Normalization", 2015, algorithm 2.
-    """
-    x = g.arg(node, 0)
-    gamma, beta = g.arg(node, 1), g.arg(node, 2)
-    if node.attr("is_training", True):
-        mean, variance, sample = _statistics(g, node, x)
-    else:
-        mean, variance = g.arg(node, 3), g.arg(node, 4)
-        sample = variance
-    epsilon = float(node.attr("epsilon", 1e-4))
-    scale, shift = _affine(g, node, (gamma, beta, mean, variance), epsilon)
-    rank = g.rank(x)
-    wide = R.astype(x, "float32") if g.dtype(x) in ("float16", "bfloat16") else x
-    scaled = R.multiply(wide, per_channel(g, node, scale, rank))
-    y = R.add(scaled, per_channel(g, node, shift, rank))
-    y = g.emit(R.astype(y, g.dtype(x)) if wide is not x else y)
-    return [y, mean, sample, mean, sample, g.const(0, "float32")]
-
-
-def _affine(
-    g: Emitter, node: Node, vectors: Sequence[relax.Expr], epsilon: float
-) -> tuple[relax.Expr, relax.Expr]:
-    """Scale and shift; computed here, in float64, where the four vectors are known."""
-    training = bool(node.attr("is_training", True))
-    numbers = [None if training and i > 2 else g.known(node, i) for i in range(1, 5)]
-    if all(n is not None for n in numbers):
-        gamma, beta, mean, variance = (np.asarray(n, np.float64) for n in numbers)
-        scale = gamma / np.sqrt(variance + epsilon)
-        return g.const(scale, "float32"), g.const(beta - mean * scale, "float32")
-    gamma, beta, mean, variance = vectors
-    rooted = R.sqrt(R.add(variance, g.const(epsilon, "float32")))
-    factor = g.emit(R.divide(gamma, rooted))
-    return factor, g.emit(R.subtract(beta, R.multiply(mean, factor)))
-
-
-def _statistics(g: Emitter, node: Node, x: relax.Expr) -> tuple[relax.Expr, relax.Expr, relax.Expr]:
-    channel = 1 if not _last(node) else g.rank(x) - 1
-    axes = [i for i in range(g.rank(x)) if i != channel]
-    x = R.astype(x, "float32")
-    mean = g.emit(R.mean(x, axes))
-    centred = g.emit(R.subtract(x, per_channel(g, node, mean, g.rank(x))))
-    variance = g.emit(R.mean(R.multiply(centred, centred), axes))
-    dims = g.static_shape(node, x)
-    count = int(np.prod([dims[a] for a in axes]))
-    unbiased = g.const(count / max(count - 1, 1), "float32")
-    return mean, variance, g.emit(R.multiply(variance, unbiased))
-
-
-@NN.op("BatchNormWithGlobalNormalization")
-def batch_norm_global(g: Emitter, node: Node) -> relax.Expr:
-    x, mean, variance, beta, gamma = g.args(node)
-    epsilon = g.const(float(node.attr("variance_epsilon", 1e-3)), g.dtype(x))
-    scale = R.rsqrt(R.add(variance, epsilon))
-    if node.attr("scale_after_normalization", True):
-        scale = R.multiply(scale, gamma)
-    scale = g.emit(scale)
-    return R.add(R.multiply(x, scale), R.subtract(beta, R.multiply(mean, scale)))
 
 
 # ---------------------------------------------------------------- activations

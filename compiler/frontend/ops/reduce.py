@@ -195,23 +195,42 @@ def _shifted(g: Emitter, x: relax.Expr, axis: int, neutral: int) -> relax.Expr:
     return g.te(compute, x, name="exclusive")
 
 
-def sortable(g: Emitter, node: Node) -> relax.Expr:
-    """Input 0, which must be of a dtype that the runtime's library sorts; raises BadNode."""
+def sortable(g: Emitter, node: Node) -> tuple[relax.Expr, Callable[[relax.Expr], relax.Expr]]:
+    """Input 0 in a dtype that the runtime's library sorts, and the way back; raises BadNode.
+
+    uint64 without its highest bit's weight is int64 in the same order.
+    """
     x = g.arg(node, 0)
-    if g.dtype(x) in ("uint64", "bool"):
-        raise BadNode(node, f"sorts no {g.dtype(x)}", hint="cast it to int64 or float64 before")
-    return x
+    if g.dtype(x) == "bool":
+        raise BadNode(node, "sorts no bool", hint="cast it to int8 before")
+    if g.dtype(x) != "uint64":
+        return x, lambda t: t
+    return _turned(g, x, "int64"), lambda t: _turned(g, t, "uint64")
+
+
+def _turned(g: Emitter, x: relax.Expr, dtype: str) -> relax.Expr:
+    """64-bit integers of the other signedness in the same order: the highest bit turned over."""
+
+    def compute(t: te.Tensor) -> te.Tensor:
+        high = tirx.const(1, "uint64") << tirx.const(63, "uint64")
+        return te.compute(
+            t.shape,
+            lambda *i: tirx.reinterpret(dtype, tirx.reinterpret("uint64", t(*i)) ^ high),
+            name="turned",
+        )
+
+    return g.te(compute, x, name="turned")
 
 
 @REDUCE.op("TopKV2", "TopK")
 def top_k(g: Emitter, node: Node) -> Sequence[relax.Expr]:
     """The k largest along the last axis, the lower index first among equals."""
-    x, dtype = sortable(g, node), node.attr("index_type", "int32")
+    (x, back), dtype = sortable(g, node), node.attr("index_type", "int32")
     k = int(node.attr("k", 0)) if node.op == "TopK" else g.dims(node, 1)[0]
     taken = k if isinstance(k, int) and k > 0 else -1  # all of them, to be cut
     pair = g.emit(R.topk(x, taken, -1, "both", True, "int64"))
     values, places = (g.emit(relax.TupleGetItem(pair, i)) for i in range(2))
-    both = [values, g.emit(R.astype(places, dtype))]
+    both = [back(values), g.emit(R.astype(places, dtype))]
     if taken == k:
         return both
     rank, sizes = g.rank(x), [*g.shape(x)[:-1], k]

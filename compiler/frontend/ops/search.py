@@ -43,9 +43,9 @@ def bound(g: Emitter, node: Node) -> relax.Expr:
 @SEARCH.op("NthElement")
 def nth_element(g: Emitter, node: Node) -> relax.Expr:
     """The n-th smallest of each row; with `reverse` the n-th largest."""
-    x, n = sortable(g, node), g.arg(node, 1)
+    (x, back), n = sortable(g, node), g.arg(node, 1)
     ordered = g.emit(R.sort(x, -1, bool(node.attr("reverse", False))))
-    return R.take(ordered, g.emit(R.astype(n, "int32")), axis=g.rank(x) - 1)
+    return back(R.take(ordered, g.emit(R.astype(n, "int32")), axis=g.rank(x) - 1))
 
 
 @SEARCH.op("Bucketize")

@@ -55,7 +55,7 @@ _SPARSE = {
 }
 
 
-def _last_segment(g: Emitter, node: Node, index: int) -> Dim:
+def last_segment(g: Emitter, node: Node, index: int) -> Dim:
     """The number of segments that sorted ids name: the last id + 1; 0 for no ids."""
     ids = g.arg(node, index)
     known = g.known(node, index)
@@ -130,7 +130,7 @@ def segment(g: Emitter, node: Node) -> relax.Expr:
     """
     data, ids = g.arg(node, 0), g.arg(node, 1)
     given = len(node.inputs) > 2
-    segments = g.dims(node, 2)[0] if given else _last_segment(g, node, 1)
+    segments = g.dims(node, 2)[0] if given else last_segment(g, node, 1)
     join = _SORTED[node.op]
     if g.input_dtype(node, 0) == "bfloat16":  # read as float32, whose limits are no bfloat16
         join = join[0], _limited(join[1])
@@ -143,7 +143,7 @@ def sparse_segment(g: Emitter, node: Node) -> relax.Expr:
     """As segment, of rows picked by an index each."""
     data, indices, ids = (g.arg(node, i) for i in range(3))
     given = len(node.inputs) > 3
-    segments = g.dims(node, 3)[0] if given else _last_segment(g, node, 2)
+    segments = g.dims(node, 3)[0] if given else last_segment(g, node, 2)
     tensors = [data, ids, indices]
     total, sizes = _reduced(g, tensors, _ADD, segments, lambda i, b: wide(b[2][i]))
     how = _SPARSE[node.op]
