@@ -87,7 +87,7 @@ output_option = click.option(
     "form",
     type=click.Choice(["relax", "tir", "asm", "c"]),
     help="Print the graph, the scheduled kernels or their assembly; writes a container only with "
-    "-o. c: write a C library of the model, for a DSP, to the folder -o.",
+    "-o. c: write a C library of the model to the folder -o; implies --runtime aot.",
 )
 @click.option(
     "--checks",
@@ -95,6 +95,11 @@ output_option = click.option(
     default="drop",
     show_default=True,
     help="Whether Assert and CheckNumerics of the model stop it while it runs.",
+)
+@click.option(
+    "--runtime",
+    type=click.Choice(["tvm", "aot"]),
+    help="aot: libraries with a C API, which need no TVM; default: the target's own, for CPUs tvm.",
 )
 @json_option
 def compile_model(
@@ -107,6 +112,7 @@ def compile_model(
     database: Path | None,
     form: str | None,
     checks: Literal["drop", "keep"],
+    runtime: str | None,
     as_json: bool,
 ) -> None:
     """Compile a TensorFlow model into a container."""
@@ -124,6 +130,7 @@ def compile_model(
             outputs=list(outputs) or None,
             database=database,
             checks=checks,
+            runtime=runtime or ("aot" if form == "c" else None),
             **part._asdict(),
         )
     if form == "c":
