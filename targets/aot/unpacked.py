@@ -182,8 +182,8 @@ def _require_own(mod: IRModule) -> None:
                 raise ToolchainError(
                     f"{node}: it needs {callee} of TVM's runtime library, which a program "
                     "without TVM cannot call",
-                    hint="compile this model for host or arm with the runtime tvm, or cut the graph "
-                    "before it with `--output`",
+                    hint="compile this model for host or arm with the runtime tvm, or cut the "
+                    "graph before it with `--output`",
                 )
 
 

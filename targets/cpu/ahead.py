@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import tvm
@@ -29,6 +30,7 @@ from dlcc.targets.cpu.fuse import fuse
 from dlcc.targets.cpu.legalize import legalize
 from dlcc.targets.cpu.schedule import schedule
 from dlcc.targets.errors import ToolchainError
+from dlcc.targets.link import without_debug
 
 GLIBC = "2.28"  # the oldest that the shared library loads with: Debian 10, RHEL 8
 COMMENT = (
@@ -88,7 +90,9 @@ def _compile(
     target = codegen.tvm_target(dict(chip.tvm))
     with step("schedule", times_s):
         mod = _scheduled(mod, chip, target)
-    return aot.make(mod, target, None, times_s), target
+    made = aot.make(mod, target, None, times_s)
+    code = without_debug(made.code, machine(target)) if made.code else b""
+    return replace(made, code=code), target
 
 
 def _libraries(made: Made, arch: str, folder: Path) -> dict[str, bytes]:
