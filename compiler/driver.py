@@ -48,13 +48,11 @@ def compile(
     signature, tag: which of a SavedModel's; several names joined by commas, or "all", go into one
         container; default: "serving_default" and "serve", or the only.
     checks: "keep": `Session.run` raises CheckFailed where an Assert or CheckNumerics fails.
-    runtime: "aot" for host and arm: libraries with a C API that need no TVM; None: each kind's own.
-    Raises DlccError: see `dlcc.compiler.errors` for the tree.
+    runtime: "aot" for CPUs: libraries with a C API, without TVM.   Raises DlccError: see `errors`.
     """
     _require_options(database, checks)
     times_s: dict[str, float] = defaultdict(float)  # over all graphs and targets
-    chips = find_chips(target)
-    ways = [(chip, kind(chip.kind).run_by(runtime)) for chip in chips]
+    ways = [(chip, kind(chip.kind).run_by(runtime)) for chip in find_chips(target)]
     with _timed("import", times_s):
         from dlcc.compiler.frontend.load import load_all
     with _timed("load", times_s):

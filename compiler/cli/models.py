@@ -117,16 +117,14 @@ def compile_model(
 ) -> None:
     """Compile a TensorFlow model into a container."""
     from dlcc.compiler import compile
-    from dlcc.compiler.cli import emit
+    from dlcc.compiler.cli import emit, talk
     from dlcc.compiler.cli.show import show, size
-    from dlcc.compiler.cli.talk import LOG, step
 
-    with step(f"compiling {model} for {target}"):
-        shapes = dict(inputs) or None
+    with talk.step(f"compiling {model} for {target}"):
         made = compile(
             model,
             target,
-            inputs=shapes,
+            inputs=dict(inputs) or None,
             outputs=list(outputs) or None,
             database=database,
             checks=checks,
@@ -135,12 +133,11 @@ def compile_model(
         )
     if form == "c":
         click.echo(emit.write_sources(made, output or Path(f"{made.model}-c")))
-        return
-    if form is not None:
+    elif form is not None:
         click.echo(emit.listing(made, form))
-    if form is None or output is not None:
+    if form is None or (form != "c" and output is not None):
         path = made.save(output or f"{made.model}.dlc")
-        LOG.info("wrote %s (%s)", path, size(path.stat().st_size))
+        talk.LOG.info("wrote %s (%s)", path, size(path.stat().st_size))
         if as_json:
             show(emit.written(made, path), as_json)
         elif form is None:

@@ -39,6 +39,7 @@ FLAGS = (
 )
 # Beside a C library, for static and shared libraries alike.
 HOSTED_FLAGS = (
+    "-g0",  # zig notes the folder, which is another one in every run
     "-std=c11",
     "-O2",
     "-fPIC",

@@ -21,7 +21,7 @@ from dlcc.targets.aot.device import open_device
 from dlcc.targets.aot.driver import API
 from dlcc.targets.artifact import Artifact
 from dlcc.targets.errors import BadFeed, DeviceError, ToolchainError, UsageError
-from dlcc.targets.registry import DeviceOptions
+from dlcc.targets.registry import DeviceOptions, kind
 
 pytest.importorskip("ziglang")
 tf = pytest.importorskip("tensorflow")
@@ -208,3 +208,9 @@ def test_what_is_refused() -> None:
     with pytest.raises(UsageError, match="hexagon has no runtime 'tvm'") as usage:
         compile(model, "hexagon", outputs=["best"], inputs={"x": (3, 4)}, runtime="tvm")
     assert "aot" in usage.value.hint
+
+
+def test_tvm_does_not_take_it() -> None:
+    local = kind("host").open_device("local", DeviceOptions())
+    with local as device, pytest.raises(DeviceError, match="made for the runtime aot"):
+        device.load(artifact())
