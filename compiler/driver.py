@@ -14,7 +14,7 @@ from dlcc.compiler.container.container import Container
 from dlcc.compiler.container.pack import Compiled
 from dlcc.compiler.errors import ShapeNeeded, UnknownTarget, UsageError
 from dlcc.targets.chips import Chip
-from dlcc.targets.registry import find_chip, kind
+from dlcc.targets.registry import Runtime, find_chip, kind
 
 if TYPE_CHECKING:
     from dlcc.compiler.frontend.graph import Graph
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("dlcc")
 
+Way = tuple[Chip, Runtime]
 Model = str | os.PathLike[str] | Any
 
 
@@ -35,6 +36,7 @@ def compile(
     signature: str | None = None,
     tag: str | None = None,
     checks: Literal["drop", "keep"] = "drop",
+    runtime: str | None = None,
 ) -> Container:
     """Compile a TensorFlow model.
 
@@ -46,18 +48,18 @@ def compile(
     signature, tag: which of a SavedModel's; several names joined by commas, or "all", go into one
         container; default: "serving_default" and "serve", or the only.
     checks: "keep": `Session.run` raises CheckFailed where an Assert or CheckNumerics fails.
-    Raises DlccError: see `dlcc.compiler.errors` for the tree.
+    runtime: "aot" for CPUs: libraries with a C API, without TVM.   Raises DlccError: see `errors`.
     """
     _require_options(database, checks)
     times_s: dict[str, float] = defaultdict(float)  # over all graphs and targets
-    chips = find_chips(target)
+    ways = [(chip, kind(chip.kind).run_by(runtime)) for chip in find_chips(target)]
     with _timed("import", times_s):
         from dlcc.compiler.frontend.load import load_all
     with _timed("load", times_s):
         graphs = load_all(model, inputs, outputs, signature=signature, tag=tag, checks=checks)
         for graph in graphs:
-            _require_shapes(graph, chips)
-    parts = [_compiled(graph, chips, checks, times_s) for graph in graphs]
+            _require_shapes(graph, ways)
+    parts = [_compiled(graph, ways, checks, times_s) for graph in graphs]
     options = dict(graphs[0].options)
     if len(graphs) > 1:
         options["signature"] = ",".join(graph.signature for graph in graphs)
@@ -74,7 +76,7 @@ def _with_times(container: Container, times_s: Mapping[str, float]) -> Container
 
 
 def _compiled(
-    graph: Graph, chips: Sequence[Chip], checks: Checks, times_s: dict[str, float]
+    graph: Graph, ways: Sequence[Way], checks: Checks, times_s: dict[str, float]
 ) -> Compiled:
     """The code of one graph for every chip."""
     with _timed("import", times_s):
@@ -84,7 +86,7 @@ def _compiled(
         translated = translate(graph, checks)
     with _timed("passes", times_s):
         module = optimize(translated.module)
-    artifacts = [kind(chip.kind).build(module, chip) for chip in chips]
+    artifacts = [runtime.build(module, chip) for chip, runtime in ways]
     for part, seconds in (row for a in artifacts for row in a.times_s.items()):
         times_s[part] += seconds
     names = translated.inputs, translated.outputs
@@ -98,9 +100,9 @@ def _require_options(database: object, checks: str) -> None:
         raise UsageError(f"checks is {checks!r}", hint='"drop" or "keep"')
 
 
-def _require_shapes(graph: Graph, chips: Sequence[Chip]) -> None:
+def _require_shapes(graph: Graph, ways: Sequence[Way]) -> None:
     """Every open dimension at once, where a target needs fixed shapes; raises ShapeNeeded."""
-    static = [chip.kind for chip in chips if kind(chip.kind).static_shapes]
+    static = [chip.kind for chip, runtime in ways if runtime.static_shapes]
     open_ = [i for i in graph.inputs if i.is_open]
     if static and open_:
         options = " ".join(

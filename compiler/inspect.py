@@ -25,10 +25,12 @@ class OpRow:
 
 @dataclass(frozen=True, slots=True)
 class TargetSize:
-    """Code for one chip. tensors, weights_bytes: of its weights, which targets may share."""
+    """Code for one chip. runtime: what runs it, "tvm" or "aot".
+    tensors, weights_bytes: of its weights, which targets may share."""
 
     kind: str
     chip: str
+    runtime: str
     code_bytes: int
     tensors: int
     weights_bytes: int
@@ -102,6 +104,7 @@ def _target_size(container: Container, target: TargetRow) -> TargetSize:
     return TargetSize(
         kind=target.kind,
         chip=target.chip,
+        runtime=target.runtime or "tvm",
         code_bytes=sum(len(container.read(entry)) for entry in target.files.values()),
         tensors=len(target.weights),
         weights_bytes=sum(

@@ -181,7 +181,7 @@ def _open(
     kind = registry.kind(row.kind)
     address = device or kind.default_device
     with _naming(row.name, address), ExitStack() as stack:
-        opened = stack.enter_context(kind.open_device(address, options))
+        opened = stack.enter_context(kind.run_by(row.runtime).open_device(address, options))
         program = opened.load(container.artifact(row))
         return _Opened(row.name, opened.address, program, stack.pop_all())
 

@@ -15,6 +15,7 @@ class Artifact:
     files: name -> content, for instance {"module.so": …}; the entry point is the Relax VM's `main`.
     weights: constant tensors that `main` takes after the model's inputs (kept out of the code, so
         that they are stored once and mapped rather than copied).
+    runtime: what the code runs on: "tvm", or "aot" for code that needs nothing but itself.
     times_s: seconds that each step took, for `-v` and the compile-time benchmark.
     """
 
@@ -23,3 +24,4 @@ class Artifact:
     files: Mapping[str, bytes]
     weights: Sequence[np.ndarray]
     times_s: Mapping[str, float] = field(default_factory=dict)
+    runtime: str = "tvm"

@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from dlcc.targets.artifact import Artifact
+from dlcc.targets.errors import DeviceError
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,15 @@ class Program(Protocol):
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]: ...
 
     def bench(self, inputs: Sequence[np.ndarray], repeat: int) -> Bench: ...
+
+
+def require_tvm(artifact: Artifact) -> None:
+    """Raise DeviceError for code that another runtime than TVM's runs."""
+    if artifact.runtime == "aot":
+        raise DeviceError(
+            f"the code for {artifact.chip} is made for the runtime aot, here is TVM's",
+            hint="compile without `--runtime aot`",
+        )
 
 
 @runtime_checkable

@@ -87,6 +87,18 @@ def link_program(objects: Sequence[Path], machine: str, keep: Sequence[str] = ()
         return output.read_bytes()
 
 
+def without_debug(code: bytes, machine: str) -> bytes:
+    """An object file without what TVM says of every line, which is not the same in every run.
+
+    Raises ToolchainError if there is no linker, or with the linker's own words if it fails."""
+    with tempfile.TemporaryDirectory(prefix="dlcc-link-") as folder:
+        given, output = Path(folder) / "given.o", Path(folder) / "plain.o"
+        given.write_bytes(code)
+        command = [*find_linker(machine), "-m", EMULATIONS[machine], "-r", "--strip-debug"]
+        _run([*command, "-o", str(output), str(given)])
+        return output.read_bytes()
+
+
 def _run(command: Sequence[str]) -> None:
     log.debug("link: %s", shlex.join(command))
     try:

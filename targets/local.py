@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from dlcc.targets.artifact import Artifact
-from dlcc.targets.device import Bench, Device
+from dlcc.targets.device import Bench, Device, require_tvm
 from dlcc.targets.errors import DeviceError
 from dlcc.targets.registry import DeviceOptions
 
@@ -69,6 +69,7 @@ class LocalDevice:
 
     def load(self, artifact: Artifact) -> LocalProgram:
         """Load the code; raises DeviceError when it is not for this machine."""
+        require_tvm(artifact)
         program = LocalProgram(artifact, self.threads)
         self._programs.append(program)
         return program

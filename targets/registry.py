@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from dlcc.targets.chips import Chip
-from dlcc.targets.errors import UnknownTarget
+from dlcc.targets.errors import UnknownTarget, UsageError
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule
@@ -34,6 +34,15 @@ class DeviceOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Runtime:
+    """A way to run models of a kind beside its own. The fields are those of `Kind`."""
+
+    static_shapes: bool
+    build: Callable[[IRModule, Chip], Artifact]
+    open_device: Callable[[str, DeviceOptions], Device]
+
+
+@dataclass(frozen=True, slots=True)
 class Kind:
     """One kind of target. Each folder `targets/KIND/` has one, named `KIND`.
 
@@ -44,6 +53,7 @@ class Kind:
     open_device: address (`local`, `emulator`, `rpc://…`) -> device.
     kernels: optimised Relax module -> kernel -> the variables of `main` that it computes.
     lacks: TensorFlow ops that cannot run there -> why, in a few words.
+    runtime: name of its own way to run models, "tvm" or "aot".   others: further ones by name.
     """
 
     name: str
@@ -55,6 +65,19 @@ class Kind:
     open_device: Callable[[str, DeviceOptions], Device]
     kernels: Callable[[IRModule, Chip], Mapping[str, Sequence[str]]]
     lacks: Mapping[str, str] = field(default_factory=dict)
+    runtime: str = "tvm"
+    others: Mapping[str, Runtime] = field(default_factory=dict)
+
+    def run_by(self, name: str | None) -> Runtime:
+        """How models are built and run by a runtime; None or "": its own. Raises UsageError."""
+        if name and name in self.others:
+            return self.others[name]
+        if name and name != self.runtime:
+            raise UsageError(
+                f"the target {self.name} has no runtime {name!r}",
+                hint=f"it has: {', '.join([self.runtime, *self.others])}",
+            )
+        return Runtime(self.static_shapes, self.build, self.open_device)
 
 
 def kind(name: str) -> Kind:

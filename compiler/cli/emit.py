@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlcc.compiler.container import Container, SignatureRow
+from dlcc.compiler.container import Container, SignatureRow, TargetRow
 from dlcc.compiler.errors import UsageError
 from dlcc.targets.chips import Chip
 from dlcc.targets.registry import find_chip
@@ -52,39 +52,51 @@ def _signature_listing(container: Container, row: SignatureRow, form: str) -> st
     comment = {"tir": "#", "asm": "//"}[form]
     parts = []
     for target in row.targets:
-        shown = _shown(target.kind, form)
+        shown = _shown(target, form)
         parts.append(f"{comment} {target.name}\n{shown(module, find_chip(target.chip))}")
     return "\n".join(parts)
 
 
-def _shown(kind: str, form: str) -> Callable[[IRModule, Chip], str]:
-    """What makes a listing for a kind of target; raises UsageError for a kind without any."""
-    if kind in ("host", "arm"):
-        from dlcc.targets.cpu import build as cpu
-
-        return {"tir": cpu.scheduled, "asm": cpu.assembly}[form]
-    if kind == "hexagon":
+def _shown(target: TargetRow, form: str) -> Callable[[IRModule, Chip], str]:
+    """What makes a listing for a target; raises UsageError for a kind without any."""
+    if target.kind == "hexagon":
         from dlcc.targets.hexagon import build as hexagon
 
         return {"tir": hexagon.scheduled, "asm": hexagon.assembly}[form]
-    raise UsageError(f"--emit {form} is for CPUs and the DSP; {kind} is neither")
+    if target.kind not in ("host", "arm"):
+        raise UsageError(f"--emit {form} is for CPUs and the DSP; {target.kind} is neither")
+    if target.runtime == "aot":
+        from dlcc.targets.cpu import ahead
+
+        return {"tir": ahead.scheduled, "asm": ahead.assembly}[form]
+    from dlcc.targets.cpu import build as cpu
+
+    return {"tir": cpu.scheduled, "asm": cpu.assembly}[form]
+
+
+def _sources_of(kind: str) -> Callable[[IRModule, Chip], dict[str, bytes]]:
+    if kind == "hexagon":
+        from dlcc.targets.hexagon import build as hexagon
+
+        return hexagon.sources
+    from dlcc.targets.cpu import ahead
+
+    return ahead.sources
 
 
 def write_sources(container: Container, folder: Path) -> Path:
-    """Write the C sources of the container's one graph for its one target, which is a DSP.
+    """Write the C sources of the container's one graph for its one target.
 
     Returns the folder.
     Raises UsageError for anything else, or where the folder cannot be written."""
     rows = [(row, target) for row in container.manifest.signatures for target in row.targets]
-    if len(rows) != 1 or rows[0][1].kind != "hexagon":
+    if len(rows) != 1 or rows[0][1].runtime != "aot":
         raise UsageError(
-            "--emit c writes one graph for one DSP",
-            hint="compile with `-t hexagon`, and one `--signature`",
+            "--emit c writes one graph for one target, with the runtime aot",
+            hint="compile for one target, and one `--signature`",
         )
-    from dlcc.targets.hexagon.build import sources
-
     row, target = rows[0]
-    files = sources(container.module(row.name), find_chip(target.chip))
+    files = _sources_of(target.kind)(container.module(row.name), find_chip(target.chip))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():

@@ -87,7 +87,7 @@ output_option = click.option(
     "form",
     type=click.Choice(["relax", "tir", "asm", "c"]),
     help="Print the graph, the scheduled kernels or their assembly; writes a container only with "
-    "-o. c: write a C library of the model, for a DSP, to the folder -o.",
+    "-o. c: write a C library of the model to the folder -o; implies --runtime aot.",
 )
 @click.option(
     "--checks",
@@ -95,6 +95,11 @@ output_option = click.option(
     default="drop",
     show_default=True,
     help="Whether Assert and CheckNumerics of the model stop it while it runs.",
+)
+@click.option(
+    "--runtime",
+    type=click.Choice(["tvm", "aot"]),
+    help="aot: libraries with a C API, which need no TVM; default: the target's own, for CPUs tvm.",
 )
 @json_option
 def compile_model(
@@ -107,15 +112,15 @@ def compile_model(
     database: Path | None,
     form: str | None,
     checks: Literal["drop", "keep"],
+    runtime: str | None,
     as_json: bool,
 ) -> None:
     """Compile a TensorFlow model into a container."""
     from dlcc.compiler import compile
-    from dlcc.compiler.cli import emit
+    from dlcc.compiler.cli import emit, talk
     from dlcc.compiler.cli.show import show, size
-    from dlcc.compiler.cli.talk import LOG, step
 
-    with step(f"compiling {model} for {target}"):
+    with talk.step(f"compiling {model} for {target}"):
         made = compile(
             model,
             target,
@@ -123,16 +128,16 @@ def compile_model(
             outputs=list(outputs) or None,
             database=database,
             checks=checks,
+            runtime=runtime or ("aot" if form == "c" else None),
             **part._asdict(),
         )
     if form == "c":
         click.echo(emit.write_sources(made, output or Path(f"{made.model}-c")))
-        return
-    if form is not None:
+    elif form is not None:
         click.echo(emit.listing(made, form))
-    if form is None or output is not None:
+    if form is None or (form != "c" and output is not None):
         path = made.save(output or f"{made.model}.dlc")
-        LOG.info("wrote %s (%s)", path, size(path.stat().st_size))
+        talk.LOG.info("wrote %s (%s)", path, size(path.stat().st_size))
         if as_json:
             show(emit.written(made, path), as_json)
         elif form is None:

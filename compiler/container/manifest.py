@@ -37,12 +37,14 @@ class WeightRef:
 
 @dataclass(frozen=True, slots=True)
 class TargetRow:
-    """Code for one chip. files: name -> entry; weights: in the order that `main` takes them."""
+    """Code for one chip. files: name -> entry; weights: in the order that `main` takes them.
+    runtime: what runs it, "tvm" or "aot"; "": the own one of its kind."""
 
     kind: str
     chip: str
     files: Mapping[str, str]
     weights: tuple[WeightRef, ...]
+    runtime: str = ""
 
     @property
     def name(self) -> str:
@@ -164,4 +166,5 @@ def _target(row: Checked) -> TargetRow:
         chip=row.text("chip"),
         files=row.files("files"),
         weights=tuple(map(_weight, row.rows("weights"))),
+        runtime=row.text("runtime") if "runtime" in row.value else "",
     )

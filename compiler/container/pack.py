@@ -106,7 +106,7 @@ def _store_artifacts(
         for name, entry in files.items():
             entries[entry] = bytes(artifact.files[name])
         weights = tuple(_store_weight(w, entries) for w in artifact.weights)
-        rows.append(TargetRow(artifact.kind, artifact.chip, files, weights))
+        rows.append(TargetRow(artifact.kind, artifact.chip, files, weights, artifact.runtime))
     return tuple(rows)
 
 

@@ -5,29 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import resources
 
+from dlcc.targets.aot.dtypes import CODES
 from dlcc.targets.aot.program import ALIGN_BYTES, Buffer, Call, Copy, Program, Tensor
 from dlcc.targets.aot.unpacked import PREFIX
 from dlcc.targets.errors import ToolchainError
 
-DTYPES = {
-    "float32": "DLCC_FLOAT32",
-    "float16": "DLCC_FLOAT16",
-    "bfloat16": "DLCC_BFLOAT16",
-    "float64": "DLCC_FLOAT64",
-    "int8": "DLCC_INT8",
-    "int16": "DLCC_INT16",
-    "int32": "DLCC_INT32",
-    "int64": "DLCC_INT64",
-    "uint8": "DLCC_UINT8",
-    "uint16": "DLCC_UINT16",
-    "uint32": "DLCC_UINT32",
-    "uint64": "DLCC_UINT64",
-    "bool": "DLCC_BOOL",
-}
 PARAMETERS = "dlcc_parameters"  # symbol of the parameters, which `blob` makes an object of
+# What dlcc_aot.h declares: all that a shared library exports.
+API = (
+    *("dlcc_init", "dlcc_run", "dlcc_set_threads", "dlcc_close"),
+    *("dlcc_input_count", "dlcc_output_count", "dlcc_call_count", "dlcc_inputs", "dlcc_outputs"),
+    *("dlcc_arena_bytes", "dlcc_parameter_bytes", "dlcc_kernel_names", "dlcc_counters"),
+    "dlcc_failed_call",
+)
 HEADERS = ("dlcc_aot.h", "dlcc_runtime.h")
 MATH = ("parts.h", "parts.c", "exponent.c", "circle.c", "rounding.c", "special.c", "wide.c")
-RUNTIME = ("scratch.c", "threads.c", "memory.c", *MATH)
+RUNTIME = ("scratch.c", "threads.c", "memory.c", *MATH)  # without a C library
+HOSTED_RUNTIME = ("scratch.c", "pool.c")  # beside one
 
 CHECKS = """
 static int unfit(const void *memory)
@@ -41,7 +35,8 @@ static int unfit(const void *memory)
 int dlcc_init(void)
 {
     int error = unfit(arena);
-    return error != DLCC_OK ? error : unfit(dlcc_parameters);
+    error = error != DLCC_OK ? error : unfit(dlcc_parameters);
+    return error != DLCC_OK ? error : dlcc_start_threads();
 }
 """
 RUN = r"""
@@ -59,6 +54,16 @@ static int failed(int32_t number)
     return dlcc_scratch_exceeded() ? DLCC_E_ARENA : DLCC_E_KERNEL;
 }
 """
+GUARDED = """
+int dlcc_run(const void *const *inputs, void *const *outputs)
+{
+    int error = dlcc_begin();
+    if (error == DLCC_OK) {
+        error = run(inputs, outputs);
+        dlcc_end();
+    }
+    return error;
+}"""
 
 
 def driver(program: Program) -> dict[str, str]:
@@ -83,6 +88,7 @@ def _driver(program: Program) -> Iterator[str]:
     yield f"\nstatic uint8_t arena[{size}u] __attribute__((aligned(DLCC_ALIGN_BYTES)));\n"
     yield f"const uint32_t dlcc_arena_bytes = {program.arena_bytes}u;"
     yield f"const uint32_t dlcc_parameter_bytes = {len(program.parameters)}u;"
+    yield f"const uint32_t dlcc_task_bytes = {program.task_bytes}u;"
     yield f"const uint32_t dlcc_call_count = {len(program.calls)}u;"
     yield from _tensors("input", program.inputs)
     yield from _tensors("output", program.outputs)
@@ -106,14 +112,14 @@ def _tensors(kind: str, tensors: Sequence[Tensor]) -> Iterator[str]:
     yield f"\nconst uint32_t dlcc_{kind}_count = {len(tensors)}u;"
     rows = []
     for number, tensor in enumerate(tensors):
-        if tensor.dtype not in DTYPES:
+        if tensor.dtype not in CODES:
             raise ToolchainError(
                 f"{kind} {tensor.name}: a program in C has no elements of {tensor.dtype}",
-                hint="cast it in the model, or compile for host or arm",
+                hint="cast it in the model, or compile for host or arm with the runtime tvm",
             )
         dims = ", ".join(f"{d}u" for d in tensor.shape) or "0"
         yield f"static const uint32_t {kind}_{number}_dims[] = {{{dims}}};"
-        fields = [_quoted(tensor.name), DTYPES[tensor.dtype], f"{len(tensor.shape)}u"]
+        fields = [_quoted(tensor.name), f"DLCC_{tensor.dtype.upper()}", f"{len(tensor.shape)}u"]
         fields += [f"{kind}_{number}_dims", f"{tensor.size_bytes}u"]
         rows.append(f"    {{{', '.join(fields)}}},")
     yield f"const struct dlcc_tensor dlcc_{kind}s[] = {{"
@@ -122,7 +128,7 @@ def _tensors(kind: str, tensors: Sequence[Tensor]) -> Iterator[str]:
 
 
 def _run(program: Program) -> Iterator[str]:
-    yield "int dlcc_run(const void *const *inputs, void *const *outputs)\n{"
+    yield "static int run(const void *const *inputs, void *const *outputs)\n{"
     yield "    int error = DLCC_OK;"
     for kind in ("input", "output"):
         yield f"    for (uint32_t i = 0; i < dlcc_{kind}_count && error == DLCC_OK; i++) {{"
@@ -137,6 +143,7 @@ def _run(program: Program) -> Iterator[str]:
     yield f"    dlcc_count(&dlcc_counters[{len(program.calls)}]);"
     yield from map(_copy, program.copies)
     yield "    return DLCC_OK;\n}"
+    yield GUARDED
 
 
 def _copy(copy: Copy) -> str:

@@ -20,7 +20,10 @@ from dlcc.targets.cpu.sources import SOURCES
 from dlcc.targets.errors import ToolchainError
 from dlcc.targets.names import nodes_of, output_names
 
-HINT = "compile this model for host or arm, or cut the graph before it with `--output`"
+HINT = (
+    "compile this model for host or arm with the runtime tvm, or cut the graph before it with "
+    "`--output`"
+)
 
 # Calls that turn data into shapes.
 DATA_DEPENDENT = ("relax.tensor_to_shape", "relax.dynamic_strided_slice", "relax.run.nonzero")
@@ -73,10 +76,11 @@ def lower(mod: IRModule, target: tvm.target.Target) -> IRModule:
         return tvm.transform.Sequential(list(LOWER))(reshape_in_place(mod))
 
 
-def plan(mod: IRModule, scratch_bytes: Mapping[str, int]) -> Program:
+def plan(mod: IRModule, scratch_bytes: Mapping[str, int], task_bytes: int = 0) -> Program:
     """Place the memory of a model.
 
     mod: went through `lower`.   scratch_bytes: kernel -> bytes of its temporaries.
+    task_bytes: of one task's, within parallel loops.
     Raises ToolchainError, naming the node, for what cannot be known while compiling.
     """
     walk = _walked(mod)
@@ -101,6 +105,7 @@ def plan(mod: IRModule, scratch_bytes: Mapping[str, int]) -> Program:
         bytes(walk.parameters),
         arena_bytes,
         live,
+        task_bytes,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 Place = Literal["input", "output", "parameter", "arena"]
 
+FORMAT = 1  # of `model.json`, and of what programs say and hear
 ALIGN_BYTES = 128  # one HVX vector; more than any other engine asks for
 
 
@@ -58,7 +59,9 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A model whose memory is placed. live_bytes: the largest sum of what is alive at one call."""
+    """A model whose memory is placed. live_bytes: the largest sum of what is alive at one call.
+    task_bytes: temporaries of one task of a parallel loop, which each further thread has aside of
+    the arena."""
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
@@ -67,6 +70,7 @@ class Program:
     parameters: bytes
     arena_bytes: int
     live_bytes: int
+    task_bytes: int = 0
 
 
 def aligned(size_bytes: int) -> int:

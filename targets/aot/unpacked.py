@@ -145,14 +145,29 @@ def scratch_bytes(lowered: IRModule) -> dict[str, int]:
     """Kernel -> bytes that it asks of `__TVMBackendAllocWorkspace`, each piece aligned.
 
     Counted in the code itself, so that the arena always suffices."""
-    return {
-        str(var.name_hint): sum(
-            aligned(int(call.args[2]))
-            for call in _calls(func)
-            if call.op.name == "tirx.TVMBackendAllocWorkspace"
-        )
-        for var, func in lowered.functions.items()
-    }
+    return {str(var.name_hint): _asked(func.body) for var, func in lowered.functions.items()}
+
+
+def task_bytes(lowered: IRModule) -> int:
+    """The most that one task of a parallel loop asks for: threads have that much each."""
+    most = 0
+
+    def visit(node: Any) -> None:
+        nonlocal most
+        if isinstance(node, tirx.For) and int(node.kind) == int(tirx.ForKind.PARALLEL):
+            most = max(most, _asked(node.body))
+
+    for func in lowered.functions.values():
+        tvm_ffi.structural_walk(func.body, visit)
+    return most
+
+
+def _asked(body: tirx.Stmt) -> int:
+    return sum(
+        aligned(int(call.args[2]))
+        for call in _calls(body)
+        if call.op.name == "tirx.TVMBackendAllocWorkspace"
+    )
 
 
 def _require_own(mod: IRModule) -> None:
@@ -160,7 +175,7 @@ def _require_own(mod: IRModule) -> None:
     for var, func in mod.functions.items():
         if not isinstance(func, tirx.PrimFunc):
             continue
-        for call in _calls(func):
+        for call in _calls(func.body):
             if call.op.name in FOREIGN:
                 kernel = str(var.name_hint)
                 node = ", ".join(nodes_of(mod, named.get(kernel, []))) or kernel
@@ -168,17 +183,17 @@ def _require_own(mod: IRModule) -> None:
                 raise ToolchainError(
                     f"{node}: it needs {callee} of TVM's runtime library, which a program "
                     "without TVM cannot call",
-                    hint="compile this model for host or arm, or cut the graph before it with "
-                    "`--output`",
+                    hint="compile this model for host or arm with the runtime tvm, or cut the "
+                    "graph before it with `--output`",
                 )
 
 
-def _calls(func: tirx.PrimFunc) -> Iterator[Any]:
+def _calls(body: tirx.Stmt) -> Iterator[Any]:
     found: list[Any] = []
 
     def visit(node: Any) -> None:
         if isinstance(getattr(node, "op", None), Op):
             found.append(node)
 
-    tvm_ffi.structural_walk(func.body, visit)
+    tvm_ffi.structural_walk(body, visit)
     return iter(found)

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from dlcc.targets.arm.qemu import COUNTERS_BYTES, find_qemu
+from dlcc.targets.arm.qemu import COUNTERS_BYTES, Qemu, find_qemu
 from dlcc.targets.arm.userland import packages_of, python_of, userland
 from dlcc.targets.rpc import server
 from dlcc.targets.rpc.process import ServerProcess, server_folder
@@ -43,6 +43,15 @@ def start_emulator(
     command += ["-cpu", CPU, "-L", str(root), str(python_of(root)), server.__file__]
     env = _guest_env(root, folder, threads)
     return ServerProcess(command, options, env=env, folder=folder, shown=shown)
+
+
+def python_command(qemu: Qemu) -> list[str]:
+    """The device's Python, to be started by itself and without this process's environment."""
+    root = userland(qemu)
+    variables = _guest_env(root, Path("/tmp"), 1)
+    named = [f"{name}={value}" for name, value in variables.items() if name != "TVM_NUM_THREADS"]
+    python = str(python_of(root))
+    return ["/usr/bin/env", "-i", *named, *qemu.command, "-cpu", CPU, "-L", str(root), python]
 
 
 def _guest_env(root: Path, folder: Path, threads: int) -> dict[str, str]:

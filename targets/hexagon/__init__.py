@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dlcc.targets.aot.lacks import LACKS
 from dlcc.targets.chips import Chip, chips
-from dlcc.targets.hexagon.lacks import LACKS
 from dlcc.targets.registry import DeviceOptions, Kind
 
 if TYPE_CHECKING:
@@ -47,4 +47,5 @@ KIND = Kind(
     open_device=_open_device,
     kernels=_kernels,
     lacks=LACKS,
+    runtime="aot",
 )

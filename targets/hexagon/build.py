@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import re
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
 import tvm
 from tvm.ir import IRModule
 
-from dlcc.targets.aot import plan, unpacked
+from dlcc.targets.aot import build as aot
 from dlcc.targets.aot.blob import blob
+from dlcc.targets.aot.build import Made, step
 from dlcc.targets.aot.clang import compile_c, compile_once
 from dlcc.targets.aot.driver import HEADERS, PARAMETERS, RUNTIME, driver, runtime_source
 from dlcc.targets.aot.macs import note_macs
-from dlcc.targets.aot.program import Program, Tensor, aligned
+from dlcc.targets.aot.program import aligned
 from dlcc.targets.artifact import Artifact
 from dlcc.targets.chips import Chip
 from dlcc.targets.cpu.fuse import fuse
@@ -35,22 +32,13 @@ from dlcc.targets.link import link_program
 
 log = logging.getLogger("dlcc")
 
-FORMAT = 1
 TRIPLE = "hexagon-freestanding-none"
 HELPERS = ("integers.c", "doubles.c")  # what LLVM calls on Hexagon
-MAKEFILE = """\
-# A model as a library: make, then link libmodel.a and include dlcc_aot.h. With the Hexagon SDK:
-# make CC=hexagon-clang AR=hexagon-ar
-CC = clang --target=hexagon-unknown-none-elf
-AR = llvm-ar
-CFLAGS = -std=c11 -O2 -mcpu={mcpu} -ffreestanding -fno-builtin -ffp-contract=off
-
-libmodel.a: {units} {objects}
-\t$(AR) rcs $@ $^
-
-clean:
-\trm -f libmodel.a {units}
-"""
+COMMENT = (
+    "A model as a library: make, then link libmodel.a and include dlcc_aot.h. The runtime in it "
+    "gives way\n# to a C library that is linked before it. With the Hexagon SDK: "
+    "make CC=hexagon-clang AR=hexagon-ar"
+)
 
 
 def build(mod: IRModule, chip: Chip) -> Artifact:
@@ -63,36 +51,25 @@ def build(mod: IRModule, chip: Chip) -> Artifact:
     """
     times_s: dict[str, float] = {}
     made = _compile(mod, chip, times_s)
-    with _step("link", times_s):
+    with step("link", times_s):
         elf = _linked(made)
-    described = json.dumps(describe(made, chip), indent=1).encode()
-    return Artifact(chip.kind, chip.name, {"model.elf": elf, "model.json": described}, (), times_s)
+    files = {"model.elf": elf, "model.json": aot.describe(made, chip.name)}
+    return Artifact(chip.kind, chip.name, files, (), times_s, "aot")
 
 
 def sources(mod: IRModule, chip: Chip) -> dict[str, bytes]:
-    """File name -> content of all that makes a library of the model, for `compile --emit c`:
-    the driver and runtime in C, kernels and parameters as objects, and a Makefile."""
+    """File name -> content of all that makes a library of the model, for `compile --emit c`."""
     made = _compile(mod, chip, {})
-    code = {**driver(made.program), **{name: runtime_source(name) for name in RUNTIME}}
-    code |= _own_sources(HELPERS)
-    files = {name: text.encode() for name, text in code.items()}
-    files["parameters.o"] = _parameters(made)
-    if made.code:
-        files["kernels.o"] = made.code
-    files["Makefile"] = makefile(sorted(code), sorted(n for n in files if n.endswith(".o")), made)
-    return files
+    tools = aot.Tools(
+        comment=COMMENT,
+        compiler="clang --target=hexagon-unknown-none-elf",
+        archiver="llvm-ar",
+        flags=f"-std=c11 -O2 -mcpu={made.mcpu} -ffreestanding -fno-builtin -ffp-contract=off",
+    )
+    return aot.sources(made, _parameters(made), RUNTIME, _own_sources(HELPERS), tools)
 
 
-@dataclass(frozen=True, slots=True)
-class _Made:
-    """A planned model and the object file of its kernels, for the processor `mcpu`."""
-
-    program: Program
-    code: bytes
-    mcpu: str
-
-
-def _compile(mod: IRModule, chip: Chip, times_s: dict[str, float]) -> _Made:
+def _compile(mod: IRModule, chip: Chip, times_s: dict[str, float]) -> Made:
     mcpu = profile(mod, chip)
     if mcpu != chip.tvm["mcpu"]:
         log.info(
@@ -101,15 +78,9 @@ def _compile(mod: IRModule, chip: Chip, times_s: dict[str, float]) -> _Made:
     else:
         log.info("%s: code for %s", chip.name, mcpu)
     target = tvm_target(mcpu)
-    with _step("schedule", times_s):
+    with step("schedule", times_s):
         mod = _scheduled(mod, chip, target)
-    with _step("plan", times_s):
-        mod = plan.lower(mod, target)
-        plan.require_static(mod)
-        kernels = unpacked.lower(mod, target, describe_memory)
-        program = plan.plan(mod, unpacked.scratch_bytes(kernels))
-    with _step("codegen", times_s):
-        return _Made(program, unpacked.object_file(kernels, target), mcpu)
+    return aot.make(mod, target, describe_memory, times_s)
 
 
 def scheduled(mod: IRModule, chip: Chip) -> str:
@@ -125,38 +96,7 @@ def kernels(mod: IRModule, chip: Chip) -> dict[str, list[str]]:
 def assembly(mod: IRModule, chip: Chip) -> str:
     """The kernels as assembly text, for `compile --emit asm`."""
     target = tvm_target(profile(mod, chip))
-    lowered = plan.lower(_scheduled(mod, chip, target), target)
-    return str(
-        unpacked.code_of(unpacked.lower(lowered, target, describe_memory), target).inspect_source(
-            "asm"
-        )
-    )
-
-
-def describe(made: _Made, chip: Chip) -> dict[str, object]:
-    """What `model.json` says: enough to feed the program and to name what it counts."""
-    program = made.program
-    return {
-        "format": FORMAT,
-        "chip": chip.name,
-        "profile": made.mcpu,
-        "arena_bytes": program.arena_bytes,
-        "parameter_bytes": len(program.parameters),
-        "inputs": [_row(t) for t in program.inputs],
-        "outputs": [_row(t) for t in program.outputs],
-        "kernels": [
-            {"name": c.kernel, "sources": list(c.sources), "macs": c.macs} for c in program.calls
-        ],
-    }
-
-
-def _row(tensor: Tensor) -> dict[str, object]:
-    return {
-        "name": tensor.name,
-        "dtype": tensor.dtype,
-        "shape": list(tensor.shape),
-        "bytes": tensor.size_bytes,
-    }
+    return aot.assembly(_scheduled(mod, chip, target), target, describe_memory)
 
 
 def _scheduled(mod: IRModule, chip: Chip, target: tvm.target.Target) -> IRModule:
@@ -165,16 +105,7 @@ def _scheduled(mod: IRModule, chip: Chip, target: tvm.target.Target) -> IRModule
     return schedule(note_macs(fuse(legalize(mod, as_built, target), target)), as_built)
 
 
-def makefile(code: Sequence[str], objects: Sequence[str], made: _Made) -> bytes:
-    """Makes `libmodel.a`; the runtime in it gives way to a C library that is linked before it."""
-    return MAKEFILE.format(
-        mcpu=made.mcpu,
-        units=" ".join(name.replace(".c", ".o") for name in code if name.endswith(".c")),
-        objects=" ".join(objects),
-    ).encode()
-
-
-def _linked(made: _Made) -> bytes:
+def _linked(made: Made) -> bytes:
     with tempfile.TemporaryDirectory(prefix="dlcc-build-") as name:
         folder = Path(name)
         objects = [folder / "parameters.o"]
@@ -186,31 +117,20 @@ def _linked(made: _Made) -> bytes:
         try:
             return link_program(objects, "hexagon", ["_start"])
         except ToolchainError as error:
-            raise (_missing(made.program, error.what) or error) from error
+            hint = (
+                "float32 has all of mathematics there, float64 only the most common: cast it in "
+                "the model, or compile for host or arm with the runtime tvm"
+            )
+            where = "programs for the DSP"
+            raise (aot.missing(made.program, error.what, where, hint) or error) from error
 
 
-def _parameters(made: _Made) -> bytes:
+def _parameters(made: Made) -> bytes:
     e_flags = int(made.mcpu.removeprefix("hexagonv"), 16)  # of v66: 0x66
     return blob(made.program.parameters, PARAMETERS, "hexagon", e_flags)
 
 
-def _missing(program: Program, said: str) -> ToolchainError | None:
-    """The error for a C function that a kernel calls and the runtime lacks, if that is what the
-    linker said."""
-    functions = dict.fromkeys(re.findall(r"undefined symbol: (\w+)", said))
-    if not functions:
-        return None
-    callers = set(re.findall(rf"\({unpacked.PREFIX}(\w+)\)", said))
-    nodes = dict.fromkeys(s for c in program.calls if c.kernel in callers for s in c.sources)
-    return ToolchainError(
-        f"{', '.join(nodes) or 'the model'}: it needs the C function {', '.join(functions)}, which "
-        "programs for the DSP do not have",
-        hint="float32 has all of mathematics there, float64 only the most common: cast it in the "
-        "model, or compile for host or arm",
-    )
-
-
-def _compiled(made: _Made, folder: Path) -> list[Path]:
+def _compiled(made: Made, folder: Path) -> list[Path]:
     """The driver and the main loop, made for this model, and the runtime, made once."""
     tensors = [*made.program.inputs, *made.program.outputs]
     size = max(1, sum(aligned(t.size_bytes) for t in tensors))
@@ -228,19 +148,3 @@ def _compiled(made: _Made, folder: Path) -> list[Path]:
 def _own_sources(names: Sequence[str]) -> dict[str, str]:
     files = resources.files("dlcc.targets.hexagon.runtime")
     return {name: files.joinpath(name).read_text("utf-8") for name in names}
-
-
-@contextmanager
-def _step(name: str, times_s: dict[str, float]) -> Iterator[None]:
-    start_s = time.perf_counter()
-    try:
-        yield
-    except tvm.error.InternalError as error:
-        lines = str(error).strip().splitlines() or ["no reason given"]
-        raise ToolchainError(
-            f"TVM cannot {name} the model: {lines[-1]}",
-            hint="an operator may be used with a dtype that it does not have; "
-            "`--output` cuts the graph before it",
-        ) from error
-    times_s[name] = time.perf_counter() - start_s
-    log.debug("%s: %.0f ms", name, times_s[name] * 1e3)

@@ -6,11 +6,12 @@ import json
 import logging
 import uuid
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
-from dlcc.targets.errors import DeviceError, DeviceTimeout
+from dlcc.targets.aot.line import REASONS, Line, LocalLine, explained
+from dlcc.targets.errors import DeviceError
 from dlcc.targets.rpc.client import RemoteDevice
-from dlcc.targets.rpc.dsp import Emulator, Ended, Process
+from dlcc.targets.rpc.dsp import Emulator, Ended
 
 log = logging.getLogger("dlcc")
 
@@ -20,52 +21,24 @@ QFLOAT_HINT = (
     "no qemu decodes floating-point vector code (v68 and later): compile for the emulator with "
     "`--target hexagon`, or run it on a real DSP"
 )
-
-
-class Line(Protocol):
-    """`exchange` as of `targets/rpc/dsp.py`; raises DeviceError for every end of the program.
-
-    place: where the program runs, for errors. work_s: what the answer may take beyond the limit."""
-
-    place: str
-
-    def exchange(
-        self, request: bytes, expected: bytes, total: int, doing: str, work_s: float = 0.0
-    ) -> bytes: ...
-
-    def close(self) -> None: ...
-
+# Why a program gives no answer -> what happened, what to do.
+ENDS = {
+    **REASONS,
+    "abort": ("the emulator gave up while {1}: {0}", QFLOAT_HINT),
+    "start": ("the emulator does not start: {}", "`dlcc device check emulator -t hexagon`"),
+    "chip": ("the code is for another chip: {}", "compile it with `--target hexagon`"),
+}
 
 Start = Callable[[bytes, int], Line]  # program, architecture
-
-
-class LocalLine:
-    """A process of this machine."""
-
-    def __init__(self, process: Process, place: str, limit_s: float) -> None:
-        self._process = process
-        self.place = place
-        self._limit_s = limit_s
-
-    def exchange(
-        self, request: bytes, expected: bytes, total: int, doing: str, work_s: float = 0.0
-    ) -> bytes:
-        try:
-            return self._process.exchange(request, expected, total, self._limit_s + work_s)
-        except Ended as error:
-            raise explained(error, self.place, doing) from error
-
-    def close(self) -> None:
-        self._process.close()
 
 
 def start_here(emulator: Emulator, limit_s: float, program: bytes, architecture: int) -> Line:
     """Start a program; raises DeviceError."""
     place = f"qemu-hexagon {emulator.version}"
     try:
-        return LocalLine(emulator.start(program, architecture), place, limit_s)
+        return LocalLine(emulator.start(program, architecture), place, limit_s, ENDS)
     except Ended as error:
-        raise explained(error, place, "starting") from error
+        raise explained(error, place, "starting", ENDS) from error
 
 
 class RemoteLine:
@@ -109,7 +82,7 @@ class RemoteLine:
         if answer[:1] == b"+":
             return answer[1:]
         told = json.loads(answer[1:])
-        raise explained(Ended(told["why"], told["detail"]), self.place, doing)
+        raise explained(Ended(told["why"], told["detail"]), self.place, doing, ENDS)
 
 
 def no_dsp(address: str) -> DeviceError:
@@ -118,23 +91,3 @@ def no_dsp(address: str) -> DeviceError:
         f"the server at {address} offers no Hexagon DSP",
         hint="start it with `dlcc device serve --dsp auto`, or with the path of a qemu-hexagon",
     )
-
-
-def explained(ended: Ended, place: str, doing: str) -> DeviceError:
-    """The error for a program that gives no answer."""
-    detail = ended.detail
-    if ended.why == "late":
-        return DeviceTimeout(
-            f"{place} gave no answer in {float(detail):g} s while {doing}",
-            hint="if the model is that slow there, raise the limit with --time-limit SECONDS",
-        )
-    what, hint = {
-        "signal": ("the model crashed there ({}) while {}", "compile it again; else report it"),
-        "abort": ("the emulator gave up while {1}: {0}", QFLOAT_HINT),
-        "left": ("the model ended by itself ({}) while {}", "compile the model again"),
-        "start": ("the emulator does not start: {}", "`dlcc device check emulator -t hexagon`"),
-        "chip": ("the code is for another chip: {}", "compile it with `--target hexagon`"),
-        "chatter": ("the model answers nonsense: more than it was asked", "compile it again"),
-        "gone": ("the model has ended before", "open another session"),
-    }[ended.why]
-    return DeviceError(f"{place}: {what.format(detail, doing)}", hint=hint)

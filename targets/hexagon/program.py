@@ -11,14 +11,18 @@ All words are u32, little-endian.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
+from dlcc.targets.aot.described import Kernel, arrays_of, bytes_of_all
+from dlcc.targets.aot.line import Line
+from dlcc.targets.aot.program import FORMAT
+from dlcc.targets.aot.status import STATUS
 from dlcc.targets.device import Bench, CallCost
-from dlcc.targets.errors import BadFeed, DeviceError
-from dlcc.targets.hexagon.line import Line, Start
-from dlcc.targets.hexagon.model import FORMAT, Kernel, Model, Tensor
+from dlcc.targets.errors import DeviceError
+from dlcc.targets.hexagon.line import Start
+from dlcc.targets.hexagon.model import Model
 
 MAGIC = 0x43434C44  # "DLCC"
 WORDS = struct.Struct("<4I")
@@ -26,17 +30,6 @@ COUNTERS = ("packets", "instructions", "hvx")
 # Multiply-accumulates a second that an emulator does at least. qemu 7.2 did 3.4 million in scalar
 # floats on a busy machine, 10.0 three times as many; vector code is faster.
 EMULATED_MACS_S = 1e6
-# The status of a reply: dlcc_aot.h's error codes -> what happened, what to do.
-STATUS: Mapping[int, tuple[str, str]] = {
-    1: ("its memory is not aligned for vectors", "compile the model again"),
-    2: ("an input or output has no memory", "compile the model again"),
-    3: (
-        "a kernel needs more temporary memory than the arena holds",
-        "compile the model again; if that does not help, report it with the model",
-    ),
-    4: ("a kernel gave up", "compile the model again; if that does not help, report it"),
-    5: ("the inputs ended before they were whole", "run it again"),
-}
 
 
 class DspProgram:
@@ -84,10 +77,7 @@ class DspProgram:
 
     def _asked(self, inputs: Sequence[np.ndarray], doing: str) -> bytes:
         """The reply to one request, without its header."""
-        tensors = self._model.inputs
-        if len(inputs) != len(tensors):
-            raise BadFeed(f"the model takes {len(tensors)} inputs, {len(inputs)} were given")
-        parts = [_bytes_of(t, x) for t, x in zip(tensors, inputs, strict=True)]
+        parts = bytes_of_all(self._model.inputs, inputs)
         request = b"".join([struct.pack("<I", 1), *parts])
         reply = self._line.exchange(request, self._fine, self._total, doing, self._work_s)
         if not reply.startswith(self._fine):
@@ -102,14 +92,7 @@ class DspProgram:
 
     def _outputs(self, reply: bytes) -> list[np.ndarray]:
         at = (len(self._model.kernels) + 1) * len(COUNTERS) * 4
-        outputs = []
-        for tensor in self._model.outputs:
-            content = bytearray(reply[at : at + tensor.size_bytes])  # writeable, as elsewhere
-            outputs.append(
-                np.frombuffer(content, np.uint8).view(tensor.dtype).reshape(tensor.shape)
-            )
-            at += tensor.size_bytes
-        return outputs
+        return arrays_of(self._model.outputs, reply[at:])
 
     def _stranger(self, said: bytes) -> DeviceError:
         """The error for a program whose first words are not those of this model."""
@@ -136,17 +119,6 @@ class DspProgram:
             )
         what, hint = STATUS.get(status, ("it failed", "compile the model with this dlcc"))
         return DeviceError(f"{self._line.place}: {what} (status {status}) while {doing}", hint=hint)
-
-
-def _bytes_of(tensor: Tensor, value: np.ndarray) -> bytes:
-    """An input in C order; raises BadFeed."""
-    value = np.asarray(value)
-    if value.shape != tensor.shape or value.dtype != tensor.dtype:
-        raise BadFeed(
-            f"input {tensor.name!r} is {value.dtype}{list(value.shape)}, "
-            f"the model takes {tensor.dtype}{list(tensor.shape)}"
-        )
-    return value.tobytes()
 
 
 def _cost(kernel: Kernel, counts: Sequence[int], total: int) -> CallCost:

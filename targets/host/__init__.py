@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dlcc.targets.chips import Chip
-from dlcc.targets.registry import DeviceOptions, Kind
+from dlcc.targets.registry import DeviceOptions, Kind, Runtime
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule
@@ -26,6 +26,12 @@ def _build(mod: IRModule, chip: Chip) -> Artifact:
     return build(mod, chip)
 
 
+def _build_ahead(mod: IRModule, chip: Chip) -> Artifact:
+    from dlcc.targets.cpu.ahead import build
+
+    return build(mod, chip)
+
+
 def _kernels(mod: IRModule, chip: Chip) -> dict[str, list[str]]:
     from dlcc.targets.cpu.build import kernels
 
@@ -34,6 +40,12 @@ def _kernels(mod: IRModule, chip: Chip) -> dict[str, list[str]]:
 
 def _open_device(address: str, options: DeviceOptions) -> Device:
     from dlcc.targets.local import open_device
+
+    return open_device(address, options)
+
+
+def _open_ahead(address: str, options: DeviceOptions) -> Device:
+    from dlcc.targets.aot.device import open_device
 
     return open_device(address, options)
 
@@ -47,4 +59,5 @@ KIND = Kind(
     build=_build,
     open_device=_open_device,
     kernels=_kernels,
+    others={"aot": Runtime(True, _build_ahead, _open_ahead)},
 )

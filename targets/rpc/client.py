@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from dlcc.targets.artifact import Artifact
-from dlcc.targets.device import Bench
+from dlcc.targets.device import Bench, require_tvm
 from dlcc.targets.errors import DeviceError, DeviceTimeout
 from dlcc.targets.registry import DeviceOptions
 from dlcc.targets.rpc.address import RpcAddress, parse_rpc
@@ -135,6 +135,7 @@ class RemoteDevice:
 
     def load(self, artifact: Artifact) -> RemoteProgram:
         """Send the code and the weights; raises DeviceError when the device cannot load them."""
+        require_tvm(artifact)
         program = RemoteProgram(self, self._session, self._cpu, artifact)
         self._programs.append(program)
         return program

@@ -59,8 +59,9 @@ class TestCompile:
         assert result.code == 0
         assert mark in result.out
 
-    def test_c_library(self, dlcc: Dlcc, tmp_path: Path) -> None:
-        args = ["compile", "model.pbtxt", "-t", "v66", "--emit", "c", "-o", tmp_path / "made"]
+    @pytest.mark.parametrize("target", ["v66", "host", "arm"])
+    def test_c_library(self, target: str, dlcc: Dlcc, tmp_path: Path) -> None:
+        args = ["compile", "model.pbtxt", "-t", target, "--emit", "c", "-o", tmp_path / "made"]
         assert dlcc(*args).code == 0
         names = {path.name for path in (tmp_path / "made").iterdir()}
         assert names >= {"dlcc_aot.h", "dlcc_driver.c", "kernels.o", "parameters.o", "Makefile"}
@@ -69,10 +70,20 @@ class TestCompile:
         made = (tmp_path / "made/Makefile").read_text()
         assert all(name.replace(".c", ".o") in made for name in units)
 
-    def test_a_c_library_is_for_a_dsp(self, dlcc: Dlcc) -> None:
-        result = dlcc("compile", "model.pbtxt", "--emit", "c")
+    def test_a_c_library_is_for_one_target(self, dlcc: Dlcc) -> None:
+        result = dlcc("compile", "model.pbtxt", "-t", "host,arm", "--emit", "c")
         assert result.code == 2
-        assert "-t hexagon" in result.err
+        assert "for one target" in result.err
+        result = dlcc("compile", "model.pbtxt", "--runtime", "tvm", "--emit", "c")
+        assert result.code == 2
+        assert "runtime aot" in result.err
+
+    def test_runtime(self, dlcc: Dlcc, tmp_path: Path) -> None:
+        made = dlcc("compile", "model.pbtxt", "--runtime", "aot", "-o", tmp_path / "m.dlc")
+        assert made.code == 0, made.err
+        (row,) = json.loads(dlcc("info", tmp_path / "m.dlc", "--json").out)["targets"]
+        assert row["runtime"] == "aot"
+        assert dlcc("run", tmp_path / "m.dlc", "--random", "1").code == 0
 
     def test_a_dsp_needs_fixed_shapes(self, dlcc: Dlcc) -> None:
         result = dlcc("compile", "open.pbtxt", "-t", "hexagon")

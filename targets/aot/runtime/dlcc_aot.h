@@ -6,8 +6,9 @@
  *     int error = dlcc_run(inputs, outputs);
  *
  * Every input and output begins at a multiple of DLCC_ALIGN_BYTES, and no output overlaps an input
- * or another output. The model works in one arena of its own: one run at a time.
- * There is nothing to release.
+ * or another output. The model works in one arena of its own: one run at a time, a second one is
+ * refused. Where it was compiled with threads, dlcc_close ends them; else there is nothing to
+ * release. With a C library around it a static library needs -lm and -lpthread beside it.
  */
 #ifndef DLCC_AOT_H
 #define DLCC_AOT_H
@@ -27,7 +28,9 @@ enum dlcc_error {
     DLCC_E_NULL = 2,   /* an input or output is a null pointer */
     DLCC_E_ARENA = 3,  /* a kernel asked for more temporary memory than the arena holds */
     DLCC_E_KERNEL = 4, /* a kernel gave up; dlcc_failed_call says which one */
-    DLCC_E_INPUT = 5   /* the inputs ended before they were whole (programs fed by a stream) */
+    DLCC_E_INPUT = 5,  /* the inputs ended before they were whole (programs fed by a stream) */
+    DLCC_E_BUSY = 6,   /* another run has not ended */
+    DLCC_E_THREADS = 7 /* a number of threads that cannot be had; DLCC_NUM_THREADS may name it */
 };
 
 /* What an element of a tensor is. */
@@ -60,10 +63,19 @@ struct dlcc_counter {
     uint32_t packets, instructions, hvx;
 };
 
-/* Checks the model's own memory; call it once, before dlcc_run. Returns an enum dlcc_error. */
+/* Checks the model's own memory and starts its threads; call it once, before dlcc_run. Without it
+ * a model runs on one thread. Returns an enum dlcc_error. */
 int dlcc_init(void);
 
-/* One inference. Returns an enum dlcc_error. */
+/* How many threads a run uses, its caller among them: 1 to 64. 0, as before the first call: as many
+ * as DLCC_NUM_THREADS says, else one for each processor that the process may use. Between runs only.
+ * Models without an operating system have one thread. Returns an enum dlcc_error. */
+int dlcc_set_threads(int count);
+
+/* Ends the threads; dlcc_init starts them again. */
+void dlcc_close(void);
+
+/* One inference; not reentrant. Returns an enum dlcc_error. */
 int dlcc_run(const void *const *inputs, void *const *outputs);
 
 extern const uint32_t dlcc_input_count, dlcc_output_count, dlcc_call_count;

@@ -1,29 +1,49 @@
-/* Parallel loops, run by the one thread there is.
- *
- * TVM's code hands the body of such a loop to its runtime (tvm/runtime/c_backend_api.h) together
- * with what it captured; the body does the part of its task, here the whole. */
-#include <stdint.h>
+/* Parallel loops where there are no threads: run by the one that calls. `pool.c` is the other. */
+#include "dlcc_runtime.h"
 
-struct group {
-    void *sync;
-    int32_t tasks;
-};
+static int running;
 
-typedef int (*body)(int task, struct group *group, void *captured);
-
-static int launch(body run, void *captured, int tasks)
+int dlcc_begin(void)
 {
-    struct group one = {0, 1};
+    if (running) {
+        return DLCC_E_BUSY;
+    }
+    running = 1;
+    return DLCC_OK;
+}
+
+void dlcc_end(void)
+{
+    running = 0;
+}
+
+int dlcc_start_threads(void)
+{
+    return DLCC_OK;
+}
+
+int dlcc_set_threads(int count)
+{
+    return count == 0 || count == 1 ? DLCC_OK : DLCC_E_THREADS;
+}
+
+void dlcc_close(void)
+{
+}
+
+static int launch(dlcc_body run, void *captured, int tasks)
+{
+    struct dlcc_group one = {0, 1};
     (void)tasks;
     return run(0, &one, captured);
 }
 
-static int barrier(int task, struct group *group)
+static int barrier(int task, struct dlcc_group *group)
 {
     (void)task, (void)group;
     return 0; /* nobody to wait for */
 }
 
 /* TVM's code calls through these variables. */
-int (*__TVMBackendParallelLaunch)(body, void *, int) = launch;
-int (*__TVMBackendParallelBarrier)(int, struct group *) = barrier;
+int (*__TVMBackendParallelLaunch)(dlcc_body, void *, int) = launch;
+int (*__TVMBackendParallelBarrier)(int, struct dlcc_group *) = barrier;

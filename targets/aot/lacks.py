@@ -1,4 +1,4 @@
-"""TensorFlow ops that cannot run on the DSP yet, and why.
+"""TensorFlow ops that no program without TVM can run yet, and why.
 
 Only those that never can: others depend on how they are used, and compiling names the node."""
 

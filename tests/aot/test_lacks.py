@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dlcc.targets.aot.lacks import LACKS
 from dlcc.targets.errors import ToolchainError
-from dlcc.targets.hexagon.lacks import LACKS
 
 tf = pytest.importorskip("tensorflow")
 

@@ -1,0 +1,165 @@
+"""Scheduled kernels -> a program: what every kind of target does on this way."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import tvm
+from tvm.ir import IRModule
+
+from dlcc.targets.aot import plan, unpacked
+from dlcc.targets.aot.driver import driver, runtime_source
+from dlcc.targets.aot.program import FORMAT, Program, Tensor
+from dlcc.targets.errors import ToolchainError
+
+log = logging.getLogger("dlcc")
+
+MAKEFILE = """\
+# {comment}
+CC = {compiler}
+AR = {archiver}
+CFLAGS = {flags}
+
+libmodel.a: {units} {objects}
+\t$(AR) rcs $@ $^
+
+clean:
+\trm -f libmodel.a {units}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A planned model and the object file of its kernels, for the processor `mcpu`."""
+
+    program: Program
+    code: bytes
+    mcpu: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a Makefile says of a target: C compiler, archiver, the compiler's options."""
+
+    comment: str
+    compiler: str
+    archiver: str
+    flags: str
+
+
+Prepare = Callable[[IRModule], IRModule]
+
+
+def make(
+    mod: IRModule, target: tvm.target.Target, prepare: Prepare | None, times_s: dict[str, float]
+) -> Made:
+    """Plan a module of scheduled kernels, and generate their code.
+
+    prepare: as of `unpacked.lower`.   times_s: takes the seconds of each step.
+    Raises ToolchainError, naming the node, for what a program without TVM cannot do."""
+    with step("plan", times_s):
+        mod = plan.lower(mod, target)
+        plan.require_static(mod)
+        kernels = unpacked.lower(mod, target, prepare)
+        sizes = unpacked.scratch_bytes(kernels)
+        program = plan.plan(mod, sizes, unpacked.task_bytes(kernels))
+    with step("codegen", times_s):
+        code = unpacked.object_file(kernels, target)
+    return Made(program, code, str(target.attrs["mcpu"]))
+
+
+def assembly(mod: IRModule, target: tvm.target.Target, prepare: Prepare | None) -> str:
+    """Scheduled kernels as assembly text."""
+    lowered = unpacked.lower(plan.lower(mod, target), target, prepare)
+    return str(unpacked.code_of(lowered, target).inspect_source("asm"))
+
+
+def describe(made: Made, chip: str) -> bytes:
+    """`model.json`: enough to feed the program and to name what it counts."""
+    program = made.program
+    told = {
+        "format": FORMAT,
+        "chip": chip,
+        "profile": made.mcpu,
+        "arena_bytes": program.arena_bytes,
+        "parameter_bytes": len(program.parameters),
+        "inputs": [_row(t) for t in program.inputs],
+        "outputs": [_row(t) for t in program.outputs],
+        "kernels": [
+            {"name": c.kernel, "sources": list(c.sources), "macs": c.macs} for c in program.calls
+        ],
+    }
+    return json.dumps(told, indent=1).encode()
+
+
+def _row(tensor: Tensor) -> dict[str, object]:
+    return {
+        "name": tensor.name,
+        "dtype": tensor.dtype,
+        "shape": list(tensor.shape),
+        "bytes": tensor.size_bytes,
+    }
+
+
+def sources(
+    made: Made, parameters: bytes, runtime: Sequence[str], own: Mapping[str, str], tools: Tools
+) -> dict[str, bytes]:
+    """File name -> content of all that makes a library of a model: the driver and runtime in C,
+    kernels and parameters as objects, and a Makefile.
+
+    parameters: their object file.   runtime: files of `targets/aot/runtime`.   own: further ones
+    of the target."""
+    code = {**driver(made.program), **{name: runtime_source(name) for name in runtime}, **own}
+    files = {name: text.encode() for name, text in code.items()}
+    files["parameters.o"] = parameters
+    if made.code:
+        files["kernels.o"] = made.code
+    text = MAKEFILE.format(
+        comment=tools.comment,
+        compiler=tools.compiler,
+        archiver=tools.archiver,
+        flags=tools.flags,
+        units=" ".join(name.replace(".c", ".o") for name in sorted(code) if name.endswith(".c")),
+        objects=" ".join(sorted(name for name in files if name.endswith(".o"))),
+    )
+    return {**files, "Makefile": text.encode()}
+
+
+def missing(program: Program, said: str, where: str, hint: str) -> ToolchainError | None:
+    """The error for a C function that a kernel calls and that nothing has, if that is what the
+    linker said.
+
+    where: the programs that lack it, in words."""
+    functions = dict.fromkeys(re.findall(r"undefined symbol: (\w+)", said))
+    if not functions:
+        return None
+    callers = set(re.findall(rf"\({unpacked.PREFIX}(\w+)\)", said))
+    nodes = dict.fromkeys(s for c in program.calls if c.kernel in callers for s in c.sources)
+    return ToolchainError(
+        f"{', '.join(nodes) or 'the model'}: it needs the C function {', '.join(functions)}, which "
+        f"{where} do not have",
+        hint=hint,
+    )
+
+
+@contextmanager
+def step(name: str, times_s: dict[str, float]) -> Iterator[None]:
+    """Time a step, and raise ToolchainError for what TVM refuses in it."""
+    start_s = time.perf_counter()
+    try:
+        yield
+    except tvm.error.InternalError as error:
+        lines = str(error).strip().splitlines() or ["no reason given"]
+        raise ToolchainError(
+            f"TVM cannot {name} the model: {lines[-1]}",
+            hint="an operator may be used with a dtype that it does not have; "
+            "`--output` cuts the graph before it",
+        ) from error
+    times_s[name] = time.perf_counter() - start_s
+    log.debug("%s: %.0f ms", name, times_s[name] * 1e3)
