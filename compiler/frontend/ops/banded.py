@@ -46,7 +46,7 @@ def tridiagonal_solve(g: Emitter, node: Node) -> relax.Expr:
     result for systems that need pivots.
     """
     diagonals, sides = g.args(node)
-    return eliminated(g, _dense(g, diagonals, 1), sides)[0]
+    return eliminated(g, _dense(g, diagonals, 1), sides)
 
 
 @BANDED.op("TridiagonalMatMul")

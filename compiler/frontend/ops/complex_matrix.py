@@ -61,7 +61,7 @@ def _square(g: Emitter, node: Node) -> Complex:
 def solved(g: Emitter, a: Complex, b: Complex) -> Complex:
     """x with A x = b: the real system of twice the size."""
     sides = g.emit(R.concat([b.real, b.imag], g.rank(b.real) - 2))
-    made = eliminated(g, embedded(g, a), sides)[0]
+    made = eliminated(g, embedded(g, a), sides)
     return halves(g, made, g.shape(b.real)[-1])
 
 

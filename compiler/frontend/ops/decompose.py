@@ -15,6 +15,7 @@ from tvm.script.ir_builder import tirx as T
 from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.loops import loop_kernel, product
+from dlcc.compiler.frontend.ops.solve import swap_pivot
 from dlcc.compiler.frontend.ops.table import OpTable
 
 DECOMPOSE = OpTable()
@@ -113,11 +114,6 @@ def lu(g: Emitter, node: Node) -> list[relax.Expr]:
     *lead, n, _ = g.static_shape(node, x)
     dtype, index = g.dtype(x), str(node.attr("output_idx_type", "int32"))
 
-    def swap(buffer: Any, first: Any, second: Any, held: Any) -> None:
-        held[0] = buffer[first]
-        buffer[first] = buffer[second]
-        buffer[second] = held[0]
-
     def body(a: Any, m: Any, p: Any, held: Any, place: Any, best: Any) -> None:
         with T.serial(0, product(lead)) as b:
             with T.serial(0, n * n) as i:
@@ -125,15 +121,10 @@ def lu(g: Emitter, node: Node) -> list[relax.Expr]:
             with T.serial(0, n) as i:
                 p[b * n + i] = tirx.Cast(index, i)
             with T.serial(0, n) as k:
-                best[0] = tirx.Cast("int64", k)
-                with T.serial(0, n - k) as i:
-                    size = tirx.abs(m[(b * n + k + i) * n + k])
-                    with T.If(size > tirx.abs(m[(b * n + best[0]) * n + k])), T.Then():
-                        best[0] = tirx.Cast("int64", k + i)
-                with T.If(best[0] != k), T.Then():
-                    swap(p, b * n + k, b * n + best[0], place)
-                    with T.serial(0, n) as j:
-                        swap(m, (b * n + k) * n + j, (b * n + best[0]) * n + j, held)
+                swap_pivot(m, (b, k, n), held, best)
+                place[0] = p[b * n + k]
+                p[b * n + k] = p[b * n + best[0]]
+                p[b * n + best[0]] = place[0]
                 with T.serial(0, n - 1 - k) as i:
                     row = (b * n + k + 1 + i) * n
                     m[row + k] = m[row + k] / m[(b * n + k) * n + k]

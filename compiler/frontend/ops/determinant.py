@@ -10,6 +10,7 @@ from tvm.script.ir_builder import tirx as T
 from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.loops import loop_kernel, product
+from dlcc.compiler.frontend.ops.solve import swap_pivot
 from dlcc.compiler.frontend.ops.table import OpTable
 
 DETERMINANT = OpTable()
@@ -43,7 +44,7 @@ def _of_pivots(g: Emitter, x: relax.Expr) -> list[relax.Expr]:
             det[batch], sign[batch], log[batch] = one, one, zero
             with T.serial(0, n) as k:
                 top = (batch * n + k) * n
-                _swap_pivot(m, (batch, k, n), held, best)
+                swap_pivot(m, (batch, k, n), held, best)
                 with T.If(best[0] != k), T.Then():
                     det[batch], sign[batch] = zero - det[batch], zero - sign[batch]
                 held[0] = m[top + k]
@@ -61,18 +62,3 @@ def _of_pivots(g: Emitter, x: relax.Expr) -> list[relax.Expr]:
 
     outputs = [(lead, dtype)] * 3 + [(dims, dtype), ([2], dtype), ([1], "int64")]
     return loop_kernel(g, "determinant", [x], outputs, body)[:3]
-
-
-def _swap_pivot(m: Any, at: tuple[Any, Any, Any], held: Any, best: Any) -> None:
-    """Exchange row k with the one below it that has the largest element in column k: best[0]."""
-    batch, k, n = at
-    best[0] = tirx.Cast("int64", k)
-    with T.serial(0, n - k) as i:
-        size = tirx.abs(m[(batch * n + k + i) * n + k])
-        with T.If(size > tirx.abs(m[(batch * n + best[0]) * n + k])), T.Then():
-            best[0] = tirx.Cast("int64", k + i)
-    with T.If(best[0] != k), T.Then(), T.serial(0, n) as c:
-        first, second = (batch * n + k) * n + c, (batch * n + best[0]) * n + c
-        held[0] = m[first]
-        m[first] = m[second]
-        m[second] = held[0]

@@ -78,46 +78,51 @@ def substituted(g: Emitter, a: relax.Expr, b: relax.Expr, lower: bool) -> relax.
     return loop_kernel(g, "triangular_solve", [a, b], [([*lead, n, columns], dtype)], body)[0]
 
 
-def eliminated(g: Emitter, a: relax.Expr, b: relax.Expr) -> tuple[relax.Expr, relax.Expr]:
-    """The solution of A x = b and the determinant of A, by elimination with row pivots.
+def eliminated(g: Emitter, a: relax.Expr, b: relax.Expr) -> relax.Expr:
+    """The solution of A x = b, by elimination with row pivots.
 
     Source: Golub and Van Loan, "Matrix Computations", 4th edition, section 3.4, as Gauss-Jordan.
     """
     *lead, n, columns = g.shape(b)
     dtype = g.dtype(a)
-    zero, one = tirx.const(0, dtype), tirx.const(1, dtype)
 
-    def swap(buffer: Any, first: Any, second: Any, count: Any, held: Any) -> None:
-        with T.serial(0, count) as c:
-            held[0] = buffer[first + c]
-            buffer[first + c] = buffer[second + c]
-            buffer[second + c] = held[0]
-
-    def body(given: Any, rhs: Any, out: Any, det: Any, m: Any, held: Any, best: Any) -> None:
+    def body(given: Any, rhs: Any, out: Any, m: Any, held: Any, best: Any) -> None:
         with T.serial(0, product([*lead, n, n])) as i:
             m[i] = given[i]
         with T.serial(0, product([*lead, n, columns])) as i:
             out[i] = rhs[i]
-        with T.serial(0, product(lead)) as batch:
-            det[batch] = one
-            with T.serial(0, n) as k:
-                best[0] = tirx.Cast("int64", k)
-                with T.serial(0, n - k) as i:
-                    size = tirx.abs(m[(batch * n + k + i) * n + k])
-                    with T.If(size > tirx.abs(m[(batch * n + best[0]) * n + k])), T.Then():
-                        best[0] = tirx.Cast("int64", k + i)
-                with T.If(best[0] != k), T.Then():
-                    det[batch] = zero - det[batch]
-                    swap(m, (batch * n + k) * n, (batch * n + best[0]) * n, n, held)
-                    rows = (batch * n + k) * columns, (batch * n + best[0]) * columns
-                    swap(out, *rows, columns, held)
-                det[batch] = det[batch] * m[(batch * n + k) * n + k]
-                _clear_column(m, out, (batch, k, n, columns), held)
+        with T.serial(0, product(lead)) as batch, T.serial(0, n) as k:
+            swap_pivot(m, (batch, k, n), held, best)
+            with T.If(best[0] != k), T.Then():
+                rows = (batch * n + k) * columns, (batch * n + best[0]) * columns
+                _swap(out, *rows, columns, held)
+            _clear_column(m, out, (batch, k, n, columns), held)
 
-    outputs = [([*lead, n, columns], dtype), (lead, dtype), ([*lead, n, n], dtype),
-               ([1], dtype), ([1], "int64")]  # fmt: skip
-    made = loop_kernel(g, "solve", [a, b], outputs, body)
-    return made[0], made[1]
+    shape = [*lead, n, columns]
+    outputs = [(shape, dtype), ([*lead, n, n], dtype), ([1], dtype), ([1], "int64")]
+    return loop_kernel(g, "solve", [a, b], outputs, body)[0]
+
+
+def swap_pivot(m: Any, at: tuple[Any, Any, Any], held: Any, best: Any) -> None:
+    """Exchange row k with the one from there on that has the largest element in column k: best[0].
+
+    at: number of the matrix, k, rows of a matrix.   held, best: scratch memory."""
+    batch, k, n = at
+    best[0] = tirx.Cast("int64", k)
+    with T.serial(0, n - k) as i:
+        size = tirx.abs(m[(batch * n + k + i) * n + k])
+        with T.If(size > tirx.abs(m[(batch * n + best[0]) * n + k])), T.Then():
+            best[0] = tirx.Cast("int64", k + i)
+    with T.If(best[0] != k), T.Then():
+        _swap(m, (batch * n + k) * n, (batch * n + best[0]) * n, n, held)
+
+
+def _swap(buffer: Any, first: Any, second: Any, count: Any, held: Any) -> None:
+    """Exchange two runs of elements that start at flat positions."""
+    with T.serial(0, count) as c:
+        held[0] = buffer[first + c]
+        buffer[first + c] = buffer[second + c]
+        buffer[second + c] = held[0]
 
 
 def _clear_column(m: Any, out: Any, at: tuple[Any, Any, Any, Any], held: Any) -> None:
@@ -152,10 +157,10 @@ def _identity(g: Emitter, x: relax.Expr) -> relax.Expr:
 def matrix_inverse(g: Emitter, node: Node) -> relax.Expr:
     x = g.arg(node, 0)
     x = _transposed(g, x) if node.attr("adjoint") else x
-    return eliminated(g, x, _identity(g, x))[0]
+    return eliminated(g, x, _identity(g, x))
 
 
 @SOLVE.op("MatrixSolve", "BatchMatrixSolve")
 def matrix_solve(g: Emitter, node: Node) -> relax.Expr:
     a, b = g.args(node)
-    return eliminated(g, _transposed(g, a) if node.attr("adjoint") else a, b)[0]
+    return eliminated(g, _transposed(g, a) if node.attr("adjoint") else a, b)
