@@ -28,7 +28,7 @@ from dlcc.targets.cpu.fuse import fuse
 from dlcc.targets.cpu.sources import kernels_of
 from dlcc.targets.errors import ToolchainError
 from dlcc.targets.hexagon.legalize import legalize
-from dlcc.targets.hexagon.memory import describe_memory
+from dlcc.targets.hexagon.prepare import prepare
 from dlcc.targets.hexagon.profile import profile, tvm_target
 from dlcc.targets.hexagon.schedule import schedule
 from dlcc.targets.link import link_program
@@ -106,7 +106,7 @@ def _compile(mod: IRModule, chip: Chip, times_s: dict[str, float]) -> _Made:
     with _step("plan", times_s):
         mod = plan.lower(mod, target)
         plan.require_static(mod)
-        kernels = unpacked.lower(mod, target, describe_memory)
+        kernels = unpacked.lower(mod, target, prepare)
         program = plan.plan(mod, unpacked.scratch_bytes(kernels))
     with _step("codegen", times_s):
         return _Made(program, unpacked.object_file(kernels, target), mcpu)
@@ -127,7 +127,7 @@ def assembly(mod: IRModule, chip: Chip) -> str:
     target = tvm_target(profile(mod, chip))
     lowered = plan.lower(_scheduled(mod, chip, target), target)
     return str(
-        unpacked.code_of(unpacked.lower(lowered, target, describe_memory), target).inspect_source(
+        unpacked.code_of(unpacked.lower(lowered, target, prepare), target).inspect_source(
             "asm"
         )
     )
