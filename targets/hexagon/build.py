@@ -29,7 +29,7 @@ from dlcc.targets.cpu.sources import kernels_of
 from dlcc.targets.errors import ToolchainError
 from dlcc.targets.hexagon.legalize import legalize
 from dlcc.targets.hexagon.prepare import prepare
-from dlcc.targets.hexagon.profile import profile, tvm_target
+from dlcc.targets.hexagon.profile import choice, profile, tvm_target, vectors_of_floats
 from dlcc.targets.hexagon.schedule import schedule
 from dlcc.targets.link import link_program
 
@@ -85,21 +85,20 @@ def sources(mod: IRModule, chip: Chip) -> dict[str, bytes]:
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """A planned model and the object file of its kernels, for the processor `mcpu`."""
+    """A planned model and the object file of its kernels, for the processor `mcpu`.
+
+    float_vectors: whether they compute with floats in HVX."""
 
     program: Program
     code: bytes
     mcpu: str
+    float_vectors: bool
 
 
 def _compile(mod: IRModule, chip: Chip, times_s: dict[str, float]) -> _Made:
     mcpu = profile(mod, chip)
-    if mcpu != chip.tvm["mcpu"]:
-        log.info(
-            "%s: the model has floats, its code is for %s: emulators run that", chip.name, mcpu
-        )
-    else:
-        log.info("%s: code for %s", chip.name, mcpu)
+    log.info("%s: %s", chip.name, choice(mod, chip))
+    floats = vectors_of_floats(mod, chip)
     target = tvm_target(mcpu)
     with _step("schedule", times_s):
         mod = _scheduled(mod, chip, target)
@@ -109,7 +108,7 @@ def _compile(mod: IRModule, chip: Chip, times_s: dict[str, float]) -> _Made:
         kernels = unpacked.lower(mod, target, prepare)
         program = plan.plan(mod, unpacked.scratch_bytes(kernels))
     with _step("codegen", times_s):
-        return _Made(program, unpacked.object_file(kernels, target), mcpu)
+        return _Made(program, unpacked.object_file(kernels, target), mcpu, floats)
 
 
 def scheduled(mod: IRModule, chip: Chip) -> str:
@@ -127,9 +126,7 @@ def assembly(mod: IRModule, chip: Chip) -> str:
     target = tvm_target(profile(mod, chip))
     lowered = plan.lower(_scheduled(mod, chip, target), target)
     return str(
-        unpacked.code_of(unpacked.lower(lowered, target, prepare), target).inspect_source(
-            "asm"
-        )
+        unpacked.code_of(unpacked.lower(lowered, target, prepare), target).inspect_source("asm")
     )
 
 
@@ -140,6 +137,7 @@ def describe(made: _Made, chip: Chip) -> dict[str, object]:
         "format": FORMAT,
         "chip": chip.name,
         "profile": made.mcpu,
+        "float_vectors": made.float_vectors,
         "arena_bytes": program.arena_bytes,
         "parameter_bytes": len(program.parameters),
         "inputs": [_row(t) for t in program.inputs],

@@ -49,10 +49,12 @@ class Kernel:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """architecture: 66 for v66, that of the code. kernels: in the order of the calls."""
+    """architecture: 66 for v66, that of the code. float_vectors: whether it computes with floats
+    in HVX. kernels: in the order of the calls."""
 
     chip: str
     architecture: int
+    float_vectors: bool
     program: bytes
     arena_bytes: int
     inputs: tuple[Tensor, ...]
@@ -86,6 +88,7 @@ def _described(told: Any, program: bytes) -> Model:
     return Model(
         chip=str(told["chip"]),
         architecture=int(profile[1]),
+        float_vectors=bool(told.get("float_vectors", False)),
         program=program,
         arena_bytes=_natural(told["arena_bytes"]),
         inputs=tuple(map(_tensor, told["inputs"])),
