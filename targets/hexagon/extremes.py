@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+import math
 from typing import Any
 
 import tvm_ffi
@@ -36,20 +36,29 @@ def _rewritten(node: Any) -> Any:
 def _kept(extreme: Any, mutator: Any) -> ir.Expr:
     if str(extreme.ty.dtype) != "float32":  # vectors: what HVX makes of a NaN, no emulator shows
         return mutator.default_mutate(extreme)
-    bounds = []
+    bounds: list[tuple[type, ir.Expr]] = []
     inner = extreme
-    while isinstance(inner, EXTREMES) and isinstance(inner.a, tirx.FloatImm):
-        bounds.append(partial(_call, type(inner), inner.a))
-        inner = inner.b
+    while (found := _bound(inner)) is not None:
+        bounds.append((type(inner), found[0]))
+        inner = found[1]
     if not bounds:
         return _larger(type(extreme), mutator.mutate(extreme.a), mutator.mutate(extreme.b))
     x = mutator.mutate(inner)
-    if _is_relu(extreme):
+    if len(bounds) == 1 and bounds[0][0] is tirx.Max and bounds[0][1].value == 0:
         return _positive(x)
     value = x
-    for bound in reversed(bounds):
-        value = bound(value)
+    for kind, constant in reversed(bounds):
+        value = _call(kind, constant, value)
     return tirx.Select(tirx.EQ(x, x), value, x)  # TVM's != is false for a NaN
+
+
+def _bound(node: Any) -> tuple[Any, Any] | None:
+    """(constant, other operand) of an extreme of which one is a number."""
+    if isinstance(node, EXTREMES):
+        for constant, other in ((node.a, node.b), (node.b, node.a)):
+            if isinstance(constant, tirx.FloatImm) and not math.isnan(constant.value):
+                return constant, other
+    return None
 
 
 def _larger(kind: type, a: ir.Expr, b: ir.Expr) -> ir.Expr:
@@ -59,14 +68,6 @@ def _larger(kind: type, a: ir.Expr, b: ir.Expr) -> ir.Expr:
 
 def _call(kind: type, a: ir.Expr, b: ir.Expr) -> ir.Expr:
     return tirx.call_llvm_pure_intrin("float32", INTRINSICS[kind], a, b)
-
-
-def _is_relu(extreme: Any) -> bool:
-    return (
-        isinstance(extreme, tirx.Max)
-        and extreme.a.value == 0
-        and not isinstance(extreme.b, EXTREMES)
-    )
 
 
 def _positive(x: ir.Expr) -> ir.Expr:

@@ -14,6 +14,7 @@ import socket
 import struct
 import sys
 import time
+from typing import Any
 
 RPC_MAGIC = 0xFF271
 CHUNK_BYTES = 1 << 20
@@ -40,9 +41,8 @@ class Carrier:
         other = {self.client: self.device, self.device: self.client}
         while True:
             reads = [side for side in other if other[side] not in self.waiting]
-            ready, writable, _ = select.select(
-                [*self.told, *reads], list(self.waiting), [], self.left_s()
-            )
+            heard: list[Any] = [*self.told, *reads]
+            ready, writable, _ = select.select(heard, list(self.waiting), [], self.left_s())
             if not ready and not writable:
                 return "late"
             if self.told and self.told[0] in ready:
