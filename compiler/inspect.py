@@ -26,11 +26,13 @@ class OpRow:
 @dataclass(frozen=True, slots=True)
 class TargetSize:
     """Code for one chip. runtime: what runs it, "tvm" or "aot".
+    processor: what it was generated for, where that may be another than the chip's; else None.
     tensors, weights_bytes: of its weights, which targets may share."""
 
     kind: str
     chip: str
     runtime: str
+    processor: str | None
     code_bytes: int
     tensors: int
     weights_bytes: int
@@ -105,6 +107,7 @@ def _target_size(container: Container, target: TargetRow) -> TargetSize:
         kind=target.kind,
         chip=target.chip,
         runtime=target.runtime or "tvm",
+        processor=target.processor or None,
         code_bytes=sum(len(container.read(entry)) for entry in target.files.values()),
         tensors=len(target.weights),
         weights_bytes=sum(

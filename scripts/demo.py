@@ -38,6 +38,7 @@ class Engine:
 ENGINES = (
     Engine("host", "local", "this machine's CPU"),
     Engine("arm", "emulator", "Arm CPU, emulated", count="instructions"),
+    Engine("hexagon", "emulator", "Hexagon DSP, emulated", count="packets"),
 )
 
 TOLERANCE = 1e-4  # of a probability; float32 sums in another order differ by less than 1e-5

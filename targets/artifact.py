@@ -16,6 +16,7 @@ class Artifact:
     weights: constant tensors that `main` takes after the model's inputs (kept out of the code, so
         that they are stored once and mapped rather than copied).
     runtime: what the code runs on: "tvm", or "aot" for code that needs nothing but itself.
+    processor: what the code was generated for, in LLVM's words; "" for the chip itself.
     times_s: seconds that each step took, for `-v` and the compile-time benchmark.
     """
 
@@ -25,3 +26,4 @@ class Artifact:
     weights: Sequence[np.ndarray]
     times_s: Mapping[str, float] = field(default_factory=dict)
     runtime: str = "tvm"
+    processor: str = ""

@@ -20,6 +20,8 @@ class Chip:
     cores: physical cores that a run may use.
     l1_bytes, l2_bytes: data caches of one core.
     source: where the numbers are from.
+    float_vectors: whether floats may be computed in the engine's own vectors even where no
+        emulator can run that (Hexagon from v68 on): for devices, whose code runs on them.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Chip:
     l2_bytes: int
     source: str
     short_names: tuple[str, ...] = ()
+    float_vectors: bool = False
 
 
 @cache

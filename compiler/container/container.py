@@ -153,7 +153,8 @@ class Container:
         """The code of a target and its weights, ready for a device."""
         files = {name: bytes(self.read(entry)) for name, entry in target.files.items()}
         weights = [self.weight(ref) for ref in target.weights]
-        return Artifact(target.kind, target.chip, files, weights, runtime=target.runtime)
+        how = target.runtime, target.processor
+        return Artifact(target.kind, target.chip, files, weights, {}, *how)
 
     def module(self, signature: str | None = None) -> IRModule:
         """The optimised Relax module of a signature. Loads TVM, whose reader parses the graph.

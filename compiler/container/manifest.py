@@ -38,13 +38,15 @@ class WeightRef:
 @dataclass(frozen=True, slots=True)
 class TargetRow:
     """Code for one chip. files: name -> entry; weights: in the order that `main` takes them.
-    runtime: what runs it, "tvm" or "aot"; "": the own one of its kind."""
+    runtime: what runs it, "tvm" or "aot"; "": the own one of its kind.
+    processor: what the code was generated for, where that may be another than the chip's."""
 
     kind: str
     chip: str
     files: Mapping[str, str]
     weights: tuple[WeightRef, ...]
     runtime: str = ""
+    processor: str = ""
 
     @property
     def name(self) -> str:
@@ -167,4 +169,5 @@ def _target(row: Checked) -> TargetRow:
         files=row.files("files"),
         weights=tuple(map(_weight, row.rows("weights"))),
         runtime=row.text("runtime") if "runtime" in row.value else "",
+        processor=row.text("processor") if "processor" in row.value else "",
     )

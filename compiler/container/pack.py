@@ -106,7 +106,8 @@ def _store_artifacts(
         for name, entry in files.items():
             entries[entry] = bytes(artifact.files[name])
         weights = tuple(_store_weight(w, entries) for w in artifact.weights)
-        rows.append(TargetRow(artifact.kind, artifact.chip, files, weights, artifact.runtime))
+        how = artifact.runtime, artifact.processor
+        rows.append(TargetRow(artifact.kind, artifact.chip, files, weights, *how))
     return tuple(rows)
 
 

@@ -80,13 +80,16 @@ def assembly(mod: IRModule, target: tvm.target.Target, prepare: Prepare | None) 
     return str(unpacked.code_of(lowered, target).inspect_source("asm"))
 
 
-def describe(made: Made, chip: str) -> bytes:
-    """`model.json`: enough to feed the program and to name what it counts."""
+def describe(made: Made, chip: str, more: Mapping[str, object] | None = None) -> bytes:
+    """`model.json`: enough to feed the program and to name what it counts.
+
+    more: what a kind of target has to add."""
     program = made.program
     told = {
         "format": FORMAT,
         "chip": chip,
         "profile": made.mcpu,
+        **(more or {}),
         "arena_bytes": program.arena_bytes,
         "parameter_bytes": len(program.parameters),
         "inputs": [_row(t) for t in program.inputs],

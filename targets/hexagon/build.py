@@ -25,8 +25,8 @@ from dlcc.targets.cpu.fuse import fuse
 from dlcc.targets.cpu.sources import kernels_of
 from dlcc.targets.errors import ToolchainError
 from dlcc.targets.hexagon.legalize import legalize
-from dlcc.targets.hexagon.memory import describe_memory
-from dlcc.targets.hexagon.profile import profile, tvm_target
+from dlcc.targets.hexagon.prepare import prepare
+from dlcc.targets.hexagon.profile import choice, profile, tvm_target, vectors_of_floats
 from dlcc.targets.hexagon.schedule import schedule
 from dlcc.targets.link import link_program
 
@@ -53,8 +53,9 @@ def build(mod: IRModule, chip: Chip) -> Artifact:
     made = _compile(mod, chip, times_s)
     with step("link", times_s):
         elf = _linked(made)
-    files = {"model.elf": elf, "model.json": aot.describe(made, chip.name)}
-    return Artifact(chip.kind, chip.name, files, (), times_s, "aot")
+    more = {"float_vectors": vectors_of_floats(mod, chip)}
+    files = {"model.elf": elf, "model.json": aot.describe(made, chip.name, more)}
+    return Artifact(chip.kind, chip.name, files, (), times_s, "aot", made.mcpu)
 
 
 def sources(mod: IRModule, chip: Chip) -> dict[str, bytes]:
@@ -71,16 +72,11 @@ def sources(mod: IRModule, chip: Chip) -> dict[str, bytes]:
 
 def _compile(mod: IRModule, chip: Chip, times_s: dict[str, float]) -> Made:
     mcpu = profile(mod, chip)
-    if mcpu != chip.tvm["mcpu"]:
-        log.info(
-            "%s: the model has floats, its code is for %s: emulators run that", chip.name, mcpu
-        )
-    else:
-        log.info("%s: code for %s", chip.name, mcpu)
+    log.info("%s: %s", chip.name, choice(mod, chip))
     target = tvm_target(mcpu)
     with step("schedule", times_s):
         mod = _scheduled(mod, chip, target)
-    return aot.make(mod, target, describe_memory, times_s)
+    return aot.make(mod, target, prepare, times_s)
 
 
 def scheduled(mod: IRModule, chip: Chip) -> str:
@@ -96,7 +92,7 @@ def kernels(mod: IRModule, chip: Chip) -> dict[str, list[str]]:
 def assembly(mod: IRModule, chip: Chip) -> str:
     """The kernels as assembly text, for `compile --emit asm`."""
     target = tvm_target(profile(mod, chip))
-    return aot.assembly(_scheduled(mod, chip, target), target, describe_memory)
+    return aot.assembly(_scheduled(mod, chip, target), target, prepare)
 
 
 def _scheduled(mod: IRModule, chip: Chip, target: tvm.target.Target) -> IRModule:

@@ -49,7 +49,15 @@ class DspDevice:
 
     def load(self, artifact: Artifact) -> DspProgram:
         """Start the model; it stays alive between runs. Raises DeviceError."""
-        program = DspProgram(read_model(artifact), self._start)
+        model = read_model(artifact)
+        if model.float_vectors:  # all that can be opened by now are emulators
+            raise DeviceError(
+                f"{self.address}: the model is for {model.chip} itself: it computes with floats "
+                f"in vectors of v{model.architecture}, which no emulator decodes",
+                hint="compile it with `-t hexagon` for the emulator, or link what `--emit c` "
+                "writes into a program of the device",
+            )
+        program = DspProgram(model, self._start)
         self._programs.append(program)
         return program
 

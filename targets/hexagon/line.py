@@ -44,8 +44,7 @@ def start_here(emulator: Emulator, limit_s: float, program: bytes, architecture:
 class RemoteLine:
     """A process of a device server, which ends with the session at the latest.
 
-    Its answers are due within the session's limit, whatever work they take: beyond that the line
-    to the server itself is cut."""
+    The line to the server itself is cut a little later than an answer is due."""
 
     def __init__(self, device: RemoteDevice, program: bytes, architecture: int) -> None:
         self.place = device.address
@@ -58,9 +57,9 @@ class RemoteLine:
     def exchange(
         self, request: bytes, expected: bytes, total: int, doing: str, work_s: float = 0.0
     ) -> bytes:
-        del work_s
-        question = (self._name, request, expected, total, self._limit_s)
-        return self._call("dlcc.dsp.exchange", doing, *question)
+        question = (self._name, request, expected, total, self._limit_s + work_s)
+        with self._device.relay.allow(work_s):
+            return self._call("dlcc.dsp.exchange", doing, *question)
 
     def close(self) -> None:
         """End the program there; where the session is over, it has ended with that."""

@@ -25,10 +25,12 @@ LOAD = 1
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """architecture: 66 for v66, that of the code. kernels: in the order of the calls."""
+    """architecture: 66 for v66, that of the code. float_vectors: whether it computes with floats
+    in HVX. kernels: in the order of the calls."""
 
     chip: str
     architecture: int
+    float_vectors: bool
     program: bytes
     arena_bytes: int
     inputs: tuple[Tensor, ...]
@@ -59,7 +61,14 @@ def _described(told: Any, program: bytes) -> Model:
         raise ValueError(f"unknown profile {told['profile']!r}")
     own = described(told)
     return Model(
-        own.chip, int(profile[1]), program, own.arena_bytes, own.inputs, own.outputs, own.kernels
+        own.chip,
+        int(profile[1]),
+        bool(told.get("float_vectors", False)),
+        program,
+        own.arena_bytes,
+        own.inputs,
+        own.outputs,
+        own.kernels,
     )
 
 

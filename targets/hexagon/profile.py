@@ -25,9 +25,26 @@ def version(chip: Chip) -> int:
 def profile(mod: IRModule, chip: Chip) -> str:
     """LLVM's name of the processor that code is generated for, "hexagonv66" for instance.
 
-    A module that computes with floats gets code that every emulator runs."""
+    A module that computes with floats gets code that every emulator runs, unless the chip is one
+    whose code is for the device itself."""
     own = version(chip)
-    return f"hexagonv{min(own, FLOAT_VERSION) if has_floats(mod) else own}"
+    emulated = has_floats(mod) and not chip.float_vectors
+    return f"hexagonv{min(own, FLOAT_VERSION) if emulated else own}"
+
+
+def vectors_of_floats(mod: IRModule, chip: Chip) -> bool:
+    """Whether the code may compute with floats in HVX, which no emulator decodes."""
+    return chip.float_vectors and version(chip) > FLOAT_VERSION and has_floats(mod)
+
+
+def choice(mod: IRModule, chip: Chip) -> str:
+    """`profile` in words, for the log."""
+    mcpu = profile(mod, chip)
+    if vectors_of_floats(mod, chip):
+        return f"floats in vectors of {mcpu}: for the device itself, emulators do not run that"
+    if mcpu != chip.tvm["mcpu"]:
+        return f"the model has floats, its code is for {mcpu}: emulators run that"
+    return f"code for {mcpu}"
 
 
 def has_floats(mod: IRModule) -> bool:

@@ -2,17 +2,19 @@
 
 Run as a process of its own by `relay.py`, which says why; so it imports nothing of dlcc.
 Arguments: the device's socket and a listening one, as inherited descriptors; the time limit in
-seconds; what the device called itself, in hex. Its output is one line, why it ended:
+seconds; what the device called itself, in hex. Its input: new limits. Its output is one line, why:
 `late`, `lost REASON` or `closed`.
 """
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import struct
 import sys
 import time
+from typing import Any
 
 RPC_MAGIC = 0xFF271
 CHUNK_BYTES = 1 << 20
@@ -22,8 +24,12 @@ LOCAL_LIMIT_S = 30.0
 class Carrier:
     """Two connected sides; a side is read only when what it said before was passed on."""
 
-    def __init__(self, client: socket.socket, device: socket.socket, limit_s: float) -> None:
+    def __init__(
+        self, client: socket.socket, device: socket.socket, limit_s: float, told: int
+    ) -> None:
+        """told: descriptor on which new limits come, a line of seconds each."""
         self.client, self.device, self.limit_s = client, device, limit_s
+        self.told: list[int] = [told]
         self.waiting: dict[socket.socket, memoryview] = {}  # by the side that they go to
         self.asked = False
         self.moved_s = time.monotonic()
@@ -35,9 +41,13 @@ class Carrier:
         other = {self.client: self.device, self.device: self.client}
         while True:
             reads = [side for side in other if other[side] not in self.waiting]
-            ready, writable, _ = select.select(reads, list(self.waiting), [], self.left_s())
+            heard: list[Any] = [*self.told, *reads]
+            ready, writable, _ = select.select(heard, list(self.waiting), [], self.left_s())
             if not ready and not writable:
                 return "late"
+            if self.told and self.told[0] in ready:
+                ready.remove(self.told[0])
+                self.hear()
             self.moved_s = time.monotonic()
             for side in writable:
                 self.pass_on(side, self.waiting.pop(side))
@@ -47,6 +57,14 @@ class Carrier:
                     return "closed" if side is self.client else "lost it closed the connection"
                 self.asked = side is self.client
                 self.pass_on(other[side], memoryview(data))
+
+    def hear(self) -> None:
+        """Take a new limit; it counts from now on."""
+        said = os.read(self.told[0], CHUNK_BYTES).split()
+        if said:
+            self.limit_s = float(said[-1])
+        else:
+            self.told.clear()  # nobody will say another one
 
     def pass_on(self, side: socket.socket, data: memoryview) -> None:
         try:
@@ -91,7 +109,7 @@ def main() -> None:
     device, listener = (socket.socket(fileno=int(text)) for text in sys.argv[1:3])
     try:
         client = accept(listener, bytes.fromhex(sys.argv[4]))
-        why = Carrier(client, device, float(sys.argv[3])).carry()
+        why = Carrier(client, device, float(sys.argv[3]), sys.stdin.fileno()).carry()
     except OSError as error:
         why = f"lost {error.strerror or error}"
     # Said before the sockets close, so that it can be read by whoever sees them closed.

@@ -22,7 +22,7 @@ import subprocess
 import sys
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from dlcc.targets.errors import DeviceError, DeviceTimeout
 from dlcc.targets.rpc import carry
@@ -44,13 +44,32 @@ class Relay:
             # Isolated and without site-packages: nothing of the user's, and up in 20 ms.
             self._carrier = subprocess.Popen(
                 [sys.executable, "-I", "-S", carry.__file__, *arguments],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
+                bufsize=0,
                 pass_fds=ends,
                 start_new_session=True,  # Ctrl-C is for this process, which closes in order
             )
         # Also at exit, before TVM's objects are dropped: on a closed line they go without a word.
         self.close = weakref.finalize(self, _end, self._carrier)
+
+    @contextmanager
+    def allow(self, work_s: float) -> Iterator[None]:
+        """Within it an answer may take as much longer."""
+        self._tell(self.limit_s + work_s)
+        try:
+            yield
+        finally:
+            self._tell(self.limit_s)
+
+    def _tell(self, limit_s: float) -> None:
+        pipe = self._carrier.stdin
+        if pipe is None or not self.close.alive:
+            return  # what follows says that the session is over
+        try:
+            pipe.write(f"{limit_s}\n".encode())
+        except BrokenPipeError:
+            log.debug("the relay to %s has ended", self.address)
 
     @contextmanager
     def call(self, doing: str) -> Iterator[None]:
@@ -99,5 +118,8 @@ def _end(carrier: subprocess.Popen[bytes]) -> None:
     if carrier.poll() is None:
         carrier.send_signal(signal.SIGKILL)
     carrier.wait()
+    if carrier.stdin is not None:
+        with suppress(BrokenPipeError):
+            carrier.stdin.close()
     if carrier.stdout is not None:
         carrier.stdout.close()

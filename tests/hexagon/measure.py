@@ -16,7 +16,7 @@ from tvm import tirx
 
 from dlcc.targets.cache import cache_folder
 from dlcc.targets.errors import ToolchainError
-from dlcc.targets.hexagon.memory import describe_memory
+from dlcc.targets.hexagon.prepare import prepare
 from dlcc.targets.hexagon.qemu import find_qemu
 
 HERE = Path(__file__).parent
@@ -51,7 +51,7 @@ def compiled(kernel: tirx.PrimFunc, goal: tvm.target.Target) -> tvm.runtime.Modu
     before, after = _passes()
     with whole:
         mod = tirx.transform.BindTarget(whole)(mod)
-        mod = after(describe_memory(_plain_pointers(before(mod))))
+        mod = after(prepare(_plain_pointers(before(mod))))
     return tvm.get_global_func("target.build.llvm")(mod, goal)
 
 

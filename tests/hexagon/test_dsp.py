@@ -216,6 +216,17 @@ def test_each_failure_of_a_start_is_an_error_of_its_own(
         assert none_is_left()
 
 
+def test_much_work_may_take_longer(address: str) -> None:
+    """A second a million multiply-accumulates beyond the limit, here and behind a server."""
+    kernels = [{"name": name, "sources": [], "macs": 1_000_000} for name in ("add", "scale")]
+    with opened(address, limit_s=1.0) as device:
+        model = device.load(artifact(program("spin"), kernels=kernels))
+        start_s = time.monotonic()
+        with pytest.raises(DeviceTimeout):
+            model.run(inputs())
+        assert 2.5 < time.monotonic() - start_s < 10
+
+
 def test_a_program_that_says_too_much_is_not_believed(address: str) -> None:
     with opened(address) as device:
         model = device.load(artifact(program("chatter")))
