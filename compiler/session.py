@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +21,7 @@ from dlcc.compiler.errors import (
 )
 from dlcc.compiler.feeds import as_complex, as_pairs, check_feeds
 from dlcc.targets import registry
+from dlcc.targets.closing import Closing
 from dlcc.targets.device import Bench, CallCost, Profiled, Program
 from dlcc.targets.stops import reason_of
 
@@ -41,7 +41,7 @@ class _Opened:
     stack: ExitStack
 
 
-class Session:
+class Session(Closing):
     """A loaded model. Use it in a `with` block: closing releases the device.
 
     target: the kind and chip that it runs on.   device: the address.
@@ -108,17 +108,6 @@ class Session:
         """Release the device. Closing twice is fine."""
         self._program = None
         self._stack.close()
-
-    def __enter__(self) -> Session:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _loaded(self) -> Program:
         if self._program is None:

@@ -12,12 +12,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from dlcc.targets.artifact import Artifact
+from dlcc.targets.closing import Closing
 from dlcc.targets.device import Bench, Device, require_tvm
 from dlcc.targets.errors import DeviceError
 from dlcc.targets.registry import DeviceOptions
@@ -53,7 +53,7 @@ def physical_cores() -> int:
     return min(psutil.cpu_count(logical=False) or 1, allowed or 1)
 
 
-class LocalDevice:
+class LocalDevice(Closing):
     """This machine. Threads: as asked, else one for each physical core."""
 
     address = "local"
@@ -90,17 +90,6 @@ class LocalDevice:
         for program in self._programs:
             program.drop()
         self._programs.clear()
-
-    def __enter__(self) -> LocalDevice:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 
@@ -28,6 +27,7 @@ from dlcc.targets.aot.dtypes import CODES
 from dlcc.targets.aot.line import Line, LocalLine, explained
 from dlcc.targets.aot.status import STATUS
 from dlcc.targets.artifact import Artifact
+from dlcc.targets.closing import Closing
 from dlcc.targets.device import Bench, Device
 from dlcc.targets.errors import DeviceError, UsageError
 from dlcc.targets.registry import DeviceOptions
@@ -72,7 +72,7 @@ def start_child(
 
 
 @dataclass(slots=True)
-class LibraryDevice:
+class LibraryDevice(Closing):
     """A machine whose libraries `start` loads. facts: what it says of itself.
     timed: whether time means something there."""
 
@@ -99,17 +99,6 @@ class LibraryDevice:
         for program in self._programs:
             program.drop()
         self._programs.clear()
-
-    def __enter__(self) -> LibraryDevice:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class LibraryProgram:

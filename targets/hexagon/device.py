@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from types import TracebackType
 
 from dlcc.targets.artifact import Artifact
+from dlcc.targets.closing import Closing
 from dlcc.targets.device import Device
 from dlcc.targets.errors import DeviceError
 from dlcc.targets.hexagon.line import RemoteLine, Start, no_dsp, start_here
@@ -38,7 +38,7 @@ def open_device(address: str, options: DeviceOptions) -> Device:
     return RemoteDsp(connect(address, options))
 
 
-class DspDevice:
+class DspDevice(Closing):
     """A DSP whose programs `start` starts. facts: what it says of itself."""
 
     def __init__(self, address: str, start: Start, facts: Mapping[str, str]) -> None:
@@ -69,17 +69,6 @@ class DspDevice:
         for program in self._programs:
             program.drop()
         self._programs.clear()
-
-    def __enter__(self) -> DspDevice:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class RemoteDsp(DspDevice):

@@ -9,12 +9,12 @@ import uuid
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from dlcc.targets.artifact import Artifact
+from dlcc.targets.closing import Closing
 from dlcc.targets.device import Bench, require_tvm
 from dlcc.targets.errors import DeviceError, DeviceTimeout
 from dlcc.targets.registry import DeviceOptions
@@ -107,7 +107,7 @@ def connect_started(server: ServerProcess, name: str, options: DeviceOptions) ->
         raise
 
 
-class RemoteDevice:
+class RemoteDevice(Closing):
     """One session. `stop`: called at the end, for a device that was started for this session."""
 
     def __init__(
@@ -165,17 +165,6 @@ class RemoteDevice:
         for program in self._programs:
             program.drop()
         self._programs.clear()
-
-    def __enter__(self) -> RemoteDevice:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def require_real_time(self) -> None:
         """Raises DeviceError on an emulated device: its seconds say nothing about a real one's."""
