@@ -35,8 +35,24 @@ def loop_kernel(
     body(*input buffers, *output buffers): emits the loops; a buffer's index is flat, row-major.
         One without elements is never indexed when it runs.
     """
-    wanted, inputs = outputs, [_not_empty(g, t) for t in inputs]
-    outputs = [([1] if _is_empty(shape) else shape, dtype) for shape, dtype in wanted]
+    inputs = [_not_empty(g, t) for t in inputs]
+    made = [([1] if _is_empty(shape) else shape, dtype) for shape, dtype in outputs]
+    results = _kernel(g, name, inputs, made, body, dims, attrs)
+    return [
+        g.emit(relax.op.zeros(relax.ShapeExpr(shape), dtype)) if _is_empty(shape) else result
+        for (shape, dtype), result in zip(outputs, results, strict=True)
+    ]
+
+
+def _kernel(
+    g: Emitter,
+    name: str,
+    inputs: Sequence[relax.Expr],
+    outputs: Sequence[tuple[Sequence[Dim], str]],
+    body: Body,
+    dims: Sequence[Dim],
+    attrs: Mapping[str, Any] | None,
+) -> list[relax.Expr]:
     symbols = [d for shape, _ in outputs for d in shape if not isinstance(d, int)]
     outer = _variables([dims, *(shape for shape, _ in outputs), *(g.shape(t) for t in inputs)])
 
@@ -56,12 +72,9 @@ def loop_kernel(
         return te.extern(shapes, tensors, emit, dtype=[d for _, d in outputs], name=name)
 
     made = g.te(compute, *inputs, *symbols, *outer, name=name, attrs=attrs)
-    one = len(outputs) == 1
-    results = [made] if one else [g.emit(relax.TupleGetItem(made, i)) for i in range(len(outputs))]
-    return [
-        g.emit(relax.op.zeros(relax.ShapeExpr(shape), dtype)) if _is_empty(shape) else result
-        for (shape, dtype), result in zip(wanted, results, strict=True)
-    ]
+    if len(outputs) == 1:
+        return [made]
+    return [g.emit(relax.TupleGetItem(made, i)) for i in range(len(outputs))]
 
 
 def _not_empty(g: Emitter, tensor: relax.Expr) -> relax.Expr:
