@@ -308,7 +308,7 @@ class Emitter:
 
     def reshape(self, expr: relax.Expr, dims: Sequence[Dim]) -> relax.Expr:
         if empty := self.empty(self.normal(expr)):  # TVM cannot compare sizes that are 0
-            return self.tensor(Known(np.empty(list(dims), empty.array.dtype), empty.dtype))
+            return self.emit(relax.op.zeros(relax.ShapeExpr(list(dims)), empty.dtype))
         return relax.op.reshape(expr, relax.ShapeExpr(list(dims)))
 
 

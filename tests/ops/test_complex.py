@@ -86,6 +86,7 @@ CASES = [
     ),
     Case("FFT", [feed(signal(2, 96, dtype="complex128"))], "complex128", rtol=1e-11, atol=1e-11),
     Case("FFT", [feed(signal(3, 12), (None, None))], "open", **LOOSE),
+    Case("FFT", [feed(signal(3, 0))], "nothing"),
     *(Case(op, [feed(signal(2, 4, 6, 35))], **LOOSE)
       for op in ("FFT2D", "IFFT2D", "FFT3D", "IFFT3D")),
     *(Case(f"Batch{op}", [feed(signal(2, 4, 6, 8))], via=op, **LOOSE)

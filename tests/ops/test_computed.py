@@ -18,6 +18,7 @@ def _ints(*values, dtype="int32"):
     return feed(np.asarray(values, dtype))
 
 
+NOTHING = np.zeros((3, 0), np.float32)
 CASES = [
     *(Case(op, [feed(X), _int(a)], str(a)) for op in ("ArgMax", "ArgMin") for a in (1, -1)),
     Case("ArgMax", [feed(ints(5, high=9)), _int(0)], "vector", attrs={"output_type": "int32"}),
@@ -28,6 +29,17 @@ CASES = [
     Case("EuclideanNorm", [feed(ints(3, 4)), _ints(-1)], "int32"),
     Case("Sum", [feed(X), _int(1)], "scalar axis"),
     Case("Max", [feed(X), _ints(1)]),
+    *(
+        Case(op, [feed(x), _ints(1)], note)
+        for op in ("Max", "Min")
+        for note, x in (
+            ("NaN", np.float32([[1, np.nan, 3], [4, 5, 6]])), ("of nothing", NOTHING),
+        )
+    ),
+    *(Case(op, [feed(NOTHING), a], "nothing") for op, a in (
+        ("ExpandDims", _int(1)), ("Cumsum", _int(1)), ("Tile", _ints(2, 3)),
+        ("ArgMax", _int(0)), ("Transpose", _ints(1, 0)),
+    )),
     Case("ReverseV2", [feed(X), _ints(1, -1)]),
     Case("ReverseV2", [feed(X), _ints()], "none"),
     Case("Reverse", [feed(M), feed(np.bool_([False, True]))]),

@@ -104,6 +104,7 @@ CASES = [
     Case("MatrixSetDiagV2", [feed(normal(2, 4, 5), (None, None, None)),
                              feed(normal(2, 3), (None, None)), feed(np.int32(2))],
          "computed, one"),
+    Case("MatrixDiagPart", [feed(normal(2, 0, 3))], "of nothing"),
     Case("Diag", [feed(normal(2, 3))]),
     Case("DiagPart", [feed(normal(2, 3, 2, 3))]),
     Case("Cholesky", [feed(POSITIVE)], **SOLVED),

@@ -10,7 +10,7 @@ from tvm import relax, te, tirx
 
 from dlcc.compiler.errors import BadNode
 from dlcc.compiler.frontend.axes import Lane, axes_in, axis_at, listed, permuted
-from dlcc.compiler.frontend.dims import Dim, same_dim
+from dlcc.compiler.frontend.dims import Dim, same_dim, static_int
 from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.extents import checked_count, fits
 from dlcc.compiler.frontend.graph import Node
@@ -186,7 +186,10 @@ def tile(g: Emitter, node: Node) -> relax.Expr:
     dims = g.shape(x)
     if all(isinstance(t, int) for t in times):
         return R.tile(x, times) if any(t != 1 for t in times) else x
-    whole = [d * t for d, t in zip(dims, times, strict=True)]
+    nothing = [static_int(d) == 0 for d in dims]
+    whole = [0 if n else d * t for n, d, t in zip(nothing, dims, times, strict=True)]
+    if any(nothing):
+        return R.zeros(relax.ShapeExpr(whole), g.dtype(x))
     lifted = g.reshape(x, [q for d in dims for q in (1, d)])
     spread = [q for t, d in zip(times, dims, strict=True) for q in (t, d)]
     return g.reshape(R.broadcast_to(lifted, relax.ShapeExpr(spread)), whole)

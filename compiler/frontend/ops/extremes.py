@@ -12,7 +12,7 @@ from dlcc.compiler.frontend.axes import Lane, axis_at
 from dlcc.compiler.frontend.broadcasting import operands
 from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
-from dlcc.compiler.frontend.ops.math import binary_kernel, is_integer
+from dlcc.compiler.frontend.ops.math import binary_kernel, is_integer, or_nan
 from dlcc.compiler.frontend.ops.reduce import keeps, reduce_axes
 from dlcc.compiler.frontend.ops.reduce_open import axes_are_computed, reduce_computed
 from dlcc.compiler.frontend.ops.table import OpTable
@@ -31,11 +31,6 @@ def is_float(dtype: str) -> bool:
     return dtype.startswith(("float", "bfloat"))
 
 
-def _or_nan(pick: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """`pick`, which gives its second operand where either is NaN, made to give NaN."""
-    return lambda a, b: tirx.Select(tirx.isnan(a), a, pick(a, b))
-
-
 @EXTREMES.op(*_OF_TWO, fold=lambda node, x, y: _OF_TWO[node.op][2](x, y))
 def extreme(g: Emitter, node: Node) -> relax.Expr:
     """The larger or smaller one. TVM's gives the second operand where either is no number, so a
@@ -44,7 +39,7 @@ def extreme(g: Emitter, node: Node) -> relax.Expr:
     call, pick, _ = _OF_TWO[node.op]
     constant = [_is_number(g.known(node, i)) for i in range(2)]
     if not any(constant) and is_float(g.dtype(g.arg(node, 0))):
-        return binary_kernel(g, g.arg(node, 0), g.arg(node, 1), _or_nan(pick), "extreme")
+        return binary_kernel(g, g.arg(node, 0), g.arg(node, 1), or_nan(pick), "extreme")
     x, y = operands(g, node)
     return call(y, x) if constant[1] else call(x, y)
 
@@ -96,7 +91,7 @@ def extreme_along(g: Emitter, node: Node) -> relax.Expr:
     def start(dtype: str) -> Any:
         return tirx.const(_weakest(node.op == "Max", str(dtype)), dtype)
 
-    reducer = te.comm_reducer(_or_nan(pick), start, name=node.op.lower())
+    reducer = te.comm_reducer(or_nan(pick), start, name=node.op.lower())
     return _reduced(g, x, axes, keeps(node), lambda t, at, by: reducer(t[at], axis=by))
 
 

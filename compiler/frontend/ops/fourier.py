@@ -69,6 +69,8 @@ def _divisor(n: int) -> int:
 def _summed(g: Emitter, z: Complex, sign: int) -> Complex:
     """The transform by its definition; the factors come from a table where n is known."""
     n, dtype = g.shape(z.real)[-1], g.dtype(z.real)
+    if n == 0:
+        return z
     known = isinstance(n, int)
     angle = sign * 2 * math.pi * np.arange(n if known else 1) / (n if known else 1)
     table = [g.const(f(angle), dtype) for f in (np.cos, np.sin)]

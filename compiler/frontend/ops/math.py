@@ -156,6 +156,17 @@ def is_integer(dtype: str) -> bool:
     return dtype.startswith(("int", "uint"))
 
 
+def or_nan(pick: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """`pick`, which gives its second operand where either is NaN, made to give NaN."""
+
+    def picked(a: Any, b: Any) -> Any:
+        if is_integer(str(a.ty.dtype)):
+            return pick(a, b)
+        return tirx.Select(tirx.isnan(a), a, pick(a, b))
+
+    return picked
+
+
 def _fold_div(node: Node, x: np.ndarray, y: np.ndarray) -> Any:
     if x.dtype.kind in "iu":
         return _truncated(x, y) if np.all(y != 0) else None

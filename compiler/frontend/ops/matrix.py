@@ -125,9 +125,10 @@ def _longest(rows: Dim, columns: Dim, low: Dim, high: Dim) -> Dim:
 def _require_inside(node: Node, low: Dim, high: Dim, rows: Dim, columns: Dim) -> None:
     """Raises BadNode for diagonals that the matrix does not have: they would be read all the same.
 
+    Diagonal 0 every matrix has, also one without elements.
     Source: tensorflow/core/kernels/linalg/matrix_diag_op.cc, MatrixDiagPartOp::Compute.
     """
-    chain = [(low, high), (-rows + 1, low), (high, columns - 1)]
+    chain = [(low, high), (smaller_dim(-rows + 1, 0), low), (high, larger_dim(columns - 1, 0))]
     if any(isinstance(a, int) and isinstance(b, int) and a > b for a, b in chain):
         raise BadNode(node, f"diagonals {low} to {high} do not lie in a {rows} x {columns} matrix")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from tvm import relax, tirx
 from tvm.script.ir_builder import tirx as T
 
@@ -12,7 +13,14 @@ from dlcc.compiler.frontend.dims import same_dim
 from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
 from dlcc.compiler.frontend.loops import loop_kernel, product, wide
+from dlcc.compiler.frontend.ops.math import is_integer, or_nan
 from dlcc.compiler.frontend.values import Known
+
+
+def _start(number: float, of_integers: Callable[[str], Any]) -> Callable[[str], Any]:
+    """The extreme of no elements: infinite in floats."""
+    return lambda dtype: of_integers(dtype) if is_integer(dtype) else tirx.const(number, dtype)
+
 
 # how an element joins those before it
 _JOIN: dict[str, Callable[[Any, Any], Any]] = {
@@ -20,8 +28,8 @@ _JOIN: dict[str, Callable[[Any, Any], Any]] = {
     "EuclideanNorm": lambda a, b: a + b * b,
     "Mean": lambda a, b: a + b,
     "Prod": lambda a, b: a * b,
-    "Max": tirx.max,
-    "Min": tirx.min,
+    "Max": or_nan(tirx.max),
+    "Min": or_nan(tirx.min),
     "All": tirx.all,
     "Any": tirx.any,
 }
@@ -30,8 +38,8 @@ _START: dict[str, Callable[[str], Any]] = {
     "EuclideanNorm": lambda dtype: tirx.const(0, dtype),
     "Mean": lambda dtype: tirx.const(0, dtype),
     "Prod": lambda dtype: tirx.const(1, dtype),
-    "Max": tirx.min_value,
-    "Min": tirx.max_value,
+    "Max": _start(-np.inf, tirx.min_value),
+    "Min": _start(np.inf, tirx.max_value),
     "All": lambda dtype: tirx.const(True, dtype),
     "Any": lambda dtype: tirx.const(False, dtype),
 }
