@@ -16,7 +16,7 @@ API = (
     *("dlcc_init", "dlcc_run", "dlcc_set_threads", "dlcc_close"),
     *("dlcc_input_count", "dlcc_output_count", "dlcc_call_count", "dlcc_inputs", "dlcc_outputs"),
     *("dlcc_arena_bytes", "dlcc_parameter_bytes", "dlcc_kernel_names", "dlcc_counters"),
-    "dlcc_failed_call",
+    *("dlcc_nanoseconds", "dlcc_failed_call"),
 )
 HEADERS = ("dlcc_aot.h", "dlcc_runtime.h")
 MATH = ("parts.h", "parts.c", "exponent.c", "circle.c", "rounding.c", "special.c", "wide.c")
@@ -24,6 +24,11 @@ RUNTIME = ("scratch.c", "threads.c", "memory.c", *MATH)  # without a C library
 HOSTED_RUNTIME = ("scratch.c", "pool.c")  # beside one
 
 CHECKS = """
+static void count(uint32_t number)
+{
+    dlcc_count(&dlcc_counters[number], &dlcc_nanoseconds[number]);
+}
+
 static int unfit(const void *memory)
 {
     if (memory == NULL) {
@@ -42,7 +47,7 @@ int dlcc_init(void)
 RUN = r"""
 /* One call: its counters are read first, its temporaries get their part of the arena. */
 #define RUN(NUMBER, SCRATCH, BYTES, CALL)    \
-    dlcc_count(&dlcc_counters[NUMBER]);      \
+    count(NUMBER);                           \
     dlcc_scratch(arena + (SCRATCH), BYTES);  \
     if ((CALL) != 0) {                       \
         return failed(NUMBER);               \
@@ -96,6 +101,7 @@ def _driver(program: Program) -> Iterator[str]:
     yield from (f"    {_quoted(call.kernel)}," for call in program.calls)
     yield "    0};"
     yield f"struct dlcc_counter dlcc_counters[{len(program.calls) + 1}];"
+    yield f"uint64_t dlcc_nanoseconds[{len(program.calls) + 1}];"
     yield "int32_t dlcc_failed_call = -1;"
     yield CHECKS
     if program.calls:
@@ -140,7 +146,7 @@ def _run(program: Program) -> Iterator[str]:
         operands = ", ".join(map(_pointer, call.operands))
         yield f"    RUN({number}, {call.scratch}u, {call.scratch_bytes}u,"
         yield f"        {PREFIX}{call.kernel}({operands}))"
-    yield f"    dlcc_count(&dlcc_counters[{len(program.calls)}]);"
+    yield f"    count({len(program.calls)});"
     yield from map(_copy, program.copies)
     yield "    return DLCC_OK;\n}"
     yield GUARDED

@@ -17,6 +17,7 @@ import pytest
 from dlcc.compiler import compile, open_container
 from dlcc.compiler.container import Container
 from dlcc.compiler.errors import ShapeNeeded
+from dlcc.targets.aot import child
 from dlcc.targets.aot.device import open_device
 from dlcc.targets.aot.driver import API
 from dlcc.targets.artifact import Artifact
@@ -78,6 +79,22 @@ def test_bench_measures_every_run() -> None:
         bench = session.bench({"x": graph("convolutions")[2]}, repeat=7)
     assert len(bench.times_s) == 7
     assert all(0 < t < 1 for t in bench.times_s)
+
+
+def test_every_call_has_its_time(tmp_path: Path) -> None:
+    """Readings of a clock around the calls of the last run, within the time of that run."""
+    path = tmp_path / "libmodel.so"
+    path.write_bytes(artifact().files["libmodel.so"])
+    library = child.Library(str(path), 1)
+    status, (first, last) = library.run(2)
+    count = library.number("dlcc_call_count")
+    loaded = ctypes.CDLL(str(path))
+    clock = list((ctypes.c_uint64 * (count + 1)).in_dll(loaded, "dlcc_nanoseconds"))
+    assert status == 0
+    assert clock == sorted(clock)
+    assert 0 < clock[0] < clock[-1] <= clock[0] + last
+    assert first > 0
+    loaded.dlcc_close()
 
 
 def dynamic_symbols(library: bytes) -> tuple[set[str], set[str]]:

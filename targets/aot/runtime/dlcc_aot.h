@@ -90,6 +90,10 @@ extern const char *const dlcc_kernel_names[];
  * DLCC_COUNT_EMULATED. */
 extern struct dlcc_counter dlcc_counters[];
 
+/* As many readings of a clock that only goes forward, in nanoseconds, taken at the same places.
+ * All are 0 in models without an operating system. */
+extern uint64_t dlcc_nanoseconds[];
+
 /* The number of the call that ended the last run, -1 if it went well. */
 extern int32_t dlcc_failed_call;
 

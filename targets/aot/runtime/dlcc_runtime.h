@@ -65,16 +65,20 @@ int dlcc_scratch_exceeded(void);
 DLCC_COUNTER(dlcc_packets, 0x6a14c000)
 DLCC_COUNTER(dlcc_instructions, 0x6a15c000)
 DLCC_COUNTER(dlcc_hvx, 0x6a16c000)
-static inline void dlcc_count(struct dlcc_counter *at)
+static inline void dlcc_count(struct dlcc_counter *at, uint64_t *clock)
 {
+    (void)clock;
     at->packets = dlcc_packets();
     at->instructions = dlcc_instructions();
     at->hvx = dlcc_hvx();
 }
+#elif __STDC_HOSTED__
+void dlcc_count(struct dlcc_counter *at, uint64_t *clock);
 #else
-static inline void dlcc_count(struct dlcc_counter *at)
+static inline void dlcc_count(struct dlcc_counter *at, uint64_t *clock)
 {
     (void)at;
+    (void)clock;
 }
 #endif
 
