@@ -5,6 +5,7 @@ Source: tensorflow/core/kernels/quantization_utils.h.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +51,16 @@ class Steps:
     @property
     def count(self) -> int:
         return self.high - self.low + 1
+
+    def zero(self, low: float, high: float) -> int:
+        """`unbounded` of 0 for a range (two numbers of float32) that is known."""
+        if low == high:
+            return self.low
+        span = float(np.float32(high) - np.float32(low)) * (self.count / (self.count - 1.0))
+        first = float(np.float32(low)) * (self.count / span)
+        whole = math.trunc(first)
+        nearest = whole + int(math.copysign(abs(first - whole) >= 0.5, first))
+        return self.low - nearest
 
     def unbounded(self, x: Any, low: Any, high: Any) -> Any:
         """The integer (int64) of a real number, also outside: FloatToQuantizedUnclamped."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 _SHAPE = "its result's shape depends on data"
-_SORT = "it sorts, which needs TVM's runtime library"
 
 _SHAPED_BY_DATA = (
     "CTCGreedyDecoder",
@@ -28,18 +27,4 @@ _SHAPED_BY_DATA = (
     "UniqueWithCountsV2",
     "Where",
 )
-_SORTING = (
-    "ApproxTopK",
-    "InvertPermutation",
-    "NearestNeighbors",
-    "NthElement",
-    "SparseConcat",
-    "SparseReorder",
-    "TopK",
-    "TopKV2",
-)
-
-LACKS: Mapping[str, str] = {
-    **dict.fromkeys(_SHAPED_BY_DATA, _SHAPE),
-    **dict.fromkeys(_SORTING, _SORT),
-}
+LACKS: Mapping[str, str] = dict.fromkeys(_SHAPED_BY_DATA, _SHAPE)

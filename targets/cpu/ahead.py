@@ -22,6 +22,7 @@ from dlcc.targets.aot.driver import (
     runtime_source,
 )
 from dlcc.targets.aot.macs import note_macs
+from dlcc.targets.aot.sort import sort_on_own
 from dlcc.targets.artifact import Artifact
 from dlcc.targets.chips import Chip
 from dlcc.targets.cpu import codegen
@@ -81,7 +82,8 @@ def assembly(mod: IRModule, chip: Chip) -> str:
 
 
 def _scheduled(mod: IRModule, chip: Chip, target: tvm.target.Target) -> IRModule:
-    return schedule(note_macs(fuse(legalize(mod, chip, target), target)), chip)
+    legal = legalize(sort_on_own(mod, target), chip, target)
+    return schedule(note_macs(fuse(legal, target)), chip)
 
 
 def _compile(

@@ -19,6 +19,7 @@ from dlcc.targets.aot.clang import compile_c, compile_once
 from dlcc.targets.aot.driver import HEADERS, PARAMETERS, RUNTIME, driver, runtime_source
 from dlcc.targets.aot.macs import note_macs
 from dlcc.targets.aot.program import aligned
+from dlcc.targets.aot.sort import sort_on_own
 from dlcc.targets.artifact import Artifact
 from dlcc.targets.chips import Chip
 from dlcc.targets.cpu.fuse import fuse
@@ -98,7 +99,8 @@ def assembly(mod: IRModule, chip: Chip) -> str:
 def _scheduled(mod: IRModule, chip: Chip, target: tvm.target.Target) -> IRModule:
     # schedules ask the chip what it can do: what counts is the processor that code is made for
     as_built = replace(chip, tvm={**chip.tvm, "mcpu": str(target.attrs["mcpu"])})
-    return schedule(note_macs(fuse(legalize(mod, as_built, target), target)), as_built)
+    legal = legalize(sort_on_own(mod, target), as_built, target)
+    return schedule(note_macs(fuse(legal, target)), as_built)
 
 
 def _linked(made: Made) -> bytes:

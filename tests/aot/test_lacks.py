@@ -16,7 +16,6 @@ X = np.array([[3.0, 1.0, 2.0]], np.float32)
 GRAPHS: dict[str, Any] = {
     "Where": lambda x: tf.raw_ops.Where(condition=x > 1.5, name="at"),
     "Unique": lambda x: tf.raw_ops.Unique(x=x[0], name="values")[0],
-    "TopKV2": lambda x: tf.raw_ops.TopKV2(input=x, k=2, name="best")[0],
     "If": lambda x: tf.cond(x[0, 0] > 1.0, lambda: tf.sin(x), lambda: tf.cos(x), name="if"),
     "While": lambda x: tf.while_loop(
         lambda y: y[0, 0] < 100.0, lambda y: y * 2.0, [x], name="loop"
@@ -25,7 +24,6 @@ GRAPHS: dict[str, Any] = {
 WORDS = {
     "Where": "its shape is only known when the model runs",
     "Unique": "its shape is only known when the model runs",
-    "TopKV2": "sort",
     "If": "branch",
     "While": "loop",
 }

@@ -144,10 +144,6 @@ def test_equal_modules_give_equal_programs() -> None:
     assert one == two
 
 
-def sort(bb: relax.BlockBuilder, x: relax.Expr) -> relax.Expr:
-    return bb.emit(relax.op.sort(x), "boxes/sorted")
-
-
 def double(bb: relax.BlockBuilder, x: relax.Expr) -> relax.Expr:
     return bb.emit(relax.op.erf(bb.emit(relax.op.astype(x, "float64"), "wide")), "error")
 
@@ -159,7 +155,6 @@ def where(bb: relax.BlockBuilder, x: relax.Expr) -> relax.Expr:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (sort, ("boxes/sorted", "sort", "TVM's runtime library")),
         (double, ("error", "the C function erf", "float64")),
         (where, ("found", "its shape is only known when the model runs")),
     ],

@@ -68,6 +68,68 @@ def test_integers_are_the_hosts() -> None:
     assert json.loads(code.files["model.json"])["profile"] == "hexagonv68"
 
 
+def quantised_net(tf: Any, x: Any) -> list[Any]:
+    """TensorFlow's own operators of 8 bits: convolutions, pools, ReLU, a sum, a dense layer."""
+    raw, wide = tf.raw_ops, (-1.0, 3.0)
+
+    def weights(shape: tuple[int, ...]) -> Any:
+        values = np.random.default_rng(len(shape)).integers(0, 256, shape, np.uint8)
+        return tf.bitcast(tf.constant(values), tf.quint8)
+
+    def bytes_of(y: Any, low: Any, high: Any) -> Any:
+        return raw.Requantize(
+            input=y, input_min=low, input_max=high, requested_output_min=wide[0],
+            requested_output_max=wide[1], out_type=tf.quint8,
+        ).output  # fmt: skip
+
+    def conv(y: Any, shape: tuple[int, ...]) -> Any:
+        made = raw.QuantizedConv2D(
+            input=y, filter=weights(shape), min_input=wide[0], max_input=wide[1],
+            min_filter=-0.5, max_filter=0.75, strides=[1, 1, 1, 1], padding="SAME",
+        )  # fmt: skip
+        return bytes_of(*made)
+
+    def pooled(op: Any, y: Any) -> Any:
+        window = {"ksize": [1, 2, 2, 1], "strides": [1, 2, 2, 1], "padding": "VALID"}
+        return op(input=y, min_input=wide[0], max_input=wide[1], **window).output
+
+    a = conv(tf.bitcast(x, tf.quint8), (3, 3, 3, 40))
+    b = conv(a, (1, 1, 40, 40))
+    ends = dict(zip(("min_x", "max_x", "min_y", "max_y"), wide * 2, strict=True))
+    y = bytes_of(*raw.QuantizedAdd(x=a, y=b, **ends))
+    y = raw.QuantizedRelu(features=y, min_features=wide[0], max_features=wide[1]).activations
+    y = pooled(raw.QuantizedAvgPool, pooled(raw.QuantizedMaxPool, y))
+    flat = tf.bitcast(tf.reshape(tf.bitcast(y, tf.uint8), [1, -1]), tf.quint8)
+    dense = raw.QuantizedMatMul(
+        a=flat, b=weights((int(flat.shape[1]), 10)), min_a=wide[0], max_a=wide[1],
+        min_b=-0.5, max_b=0.75,
+    )  # fmt: skip
+    return [tf.bitcast(dense.out, tf.int32), tf.bitcast(y, tf.uint8)]
+
+
+def test_quantised_operators_are_the_hosts_and_reach_the_vectors() -> None:
+    import tensorflow as tf
+
+    from dlcc.compiler import compile
+
+    with tf.Graph().as_default() as graph:
+        x = tf.compat.v1.placeholder(tf.uint8, (1, 8, 12, 3), "x")
+        outputs = [y.name for y in quantised_net(tf, x)]
+    container = compile(graph.as_graph_def(), "host,hexagon", outputs=outputs)
+    feed = {"x": np.random.default_rng(0).integers(0, 256, (1, 8, 12, 3)).astype(np.uint8)}
+    with tf.compat.v1.Session(graph=graph) as session:
+        wanted = session.run(outputs, {"x:0": feed["x"]})
+    for target in ("host", "hexagon"):
+        with container.session(target=target) as session:
+            found = session.run(feed)
+        for name, value in zip(outputs, wanted, strict=True):
+            np.testing.assert_array_equal(found[name], value, target)
+    code = container.artifact(next(t for t in container.targets if t.kind == "hexagon"))
+    names = [k["name"] for k in json.loads(code.files["model.json"])["kernels"]]
+    for product in ("conv2d8", "conv2d8_1x1", "dense8"):
+        assert any(product in name for name in names), (product, names)
+
+
 def frozen(name: str, folder: Path) -> tuple[Path, np.ndarray, np.ndarray]:
     """A network of the zoo: its graph, an input, TensorFlow's answer."""
     command = [sys.executable, str(SCRIPTS / "zoo.py"), name, "--out", str(folder)]

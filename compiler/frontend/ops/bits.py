@@ -139,6 +139,8 @@ def real_cast(g: Emitter, x: relax.Expr, dtype: str) -> relax.Expr:
 def bitcast(g: Emitter, node: Node) -> relax.Expr:
     """The same bits in another dtype; a change of width adds or takes the last dimension."""
     x, dtype = g.arg(node, 0), node.attr("type")
+    if g.dtype(x) == dtype:  # quantised integers are the plain ones here
+        return x
     old, new = np.dtype(g.dtype(x)).itemsize, np.dtype(dtype).itemsize
     if old == new:
         return pointwise(g, x, lambda v: tirx.reinterpret(dtype, v), "bitcast")

@@ -29,6 +29,8 @@ R = relax.op
 def range_ends(g: Emitter, node: Node, first: int, axis: int = -1) -> list[relax.Expr]:
     """The ends of a range, inputs `first` and the next: scalars, or one an index along the axis."""
     ends = [g.arg(node, first), g.arg(node, first + 1)]
+    if axis < 0 and all(hasattr(t, "value") for t in ends):  # stays a number: see `centered`
+        return [g.const(t.value.numpy().reshape(()), "float32") for t in ends]
     return [g.emit(g.reshape(t, [] if axis < 0 else [g.shape(t)[0]])) for t in ends]
 
 
@@ -226,6 +228,10 @@ def _step_of(g: Emitter, value: relax.Expr, dtype: str, ends: Sequence[relax.Exp
 def centered(g: Emitter, x: relax.Expr, ends: Sequence[relax.Expr]) -> relax.Expr:
     """The integers less the one that stands for 0, in 32 bits; that may lie outside of theirs."""
     steps = Steps(g.dtype(x))
+    if all(hasattr(end, "value") for end in ends):  # a number: targets know kernels for that form
+        low, high = (float(end.value.numpy()) for end in ends)
+        middle = g.const(steps.zero(low, high), "int32")
+        return g.emit(R.subtract(g.emit(R.astype(x, "int32")), middle))
 
     def compute(t: te.Tensor, a: te.Tensor, b: te.Tensor) -> te.Tensor:
         zero = tirx.Cast("int32", steps.unbounded(real(0), a(), b()))

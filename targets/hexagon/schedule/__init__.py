@@ -17,12 +17,14 @@ from dlcc.targets.hexagon.schedule.depthwise import depthwise
 from dlcc.targets.hexagon.schedule.loops import Declined, Hvx, Rule
 from dlcc.targets.hexagon.schedule.product import product
 from dlcc.targets.hexagon.schedule.stages import stages
+from dlcc.targets.hexagon.schedule.sums import sums
 
 log = logging.getLogger("dlcc")
 
 RULES: tuple[Rule, ...] = (
     product,  # these two know their kernels by an annotation: no order between them
     depthwise,
+    sums,
     stages,  # last: it takes any kernel of maps and reductions
 )
 
