@@ -40,7 +40,8 @@ _HALF = frozenset({
     "GRUBlockCell",
     "SparseTensorDenseMatMul", "SoftmaxCrossEntropyWithLogits",
     "SparseSoftmaxCrossEntropyWithLogits", "CumulativeLogsumexp", "FusedPadConv2D",
-    "FusedResizeAndPadConv2D",
+    "FusedResizeAndPadConv2D", "Conv3DBackpropFilterV2", "Conv2DBackpropFilter",
+    "DepthwiseConv2dNativeBackpropFilter",
 })  # fmt: skip
 # TVM compares single bits as if they were floats, and does not add them.
 _BOOL = frozenset({
@@ -57,7 +58,8 @@ _SORTED_AS = {
 _OTHER_FROM = {
     "Cast": 0, "CropAndResize": 0, "EditDistance": 0, "ResizeArea": 0, "ResizeBicubic": 0,
     "ResizeBilinear": 0,
-    "FusedBatchNormV2": 1, "FusedBatchNormV3": 1, "TopK": 1, "TopKV2": 1,
+    "FusedBatchNormV2": 1, "FusedBatchNormV3": 1, "FusedBatchNormGradV2": 1,
+    "FusedBatchNormGradV3": 1, "TopK": 1, "TopKV2": 1,
     "ScaleAndTranslate": 0, "SparseMatMul": 0, "Unique": 1, "UniqueV2": 1,
     "UniqueWithCounts": 1, "UniqueWithCountsV2": 1, "ListDiff": 1,
 }  # fmt: skip

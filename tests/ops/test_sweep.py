@@ -32,6 +32,8 @@ DIFFERENT = {
     "UniqueWithCounts": "TensorFlow's table of float16 keys tells 0.0 from -0.0",
     "Conv3D": "TensorFlow rounds each step to bfloat16",
     "FusedPadConv2D float16": "TensorFlow sums in float16",
+    "Conv3DBackpropFilterV2 float16": "TensorFlow sums in float16",
+    "Conv3DBackpropFilterV2 bfloat16": "TensorFlow sums in bfloat16",
 }
 PRECISE = {  # TensorFlow or we compute these in float32, or by a series made for it
     "BatchNormWithGlobalNormalization", "BesselJ0", "BesselJ1", "BesselK0e", "BesselK1e",
