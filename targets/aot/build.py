@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import tvm
@@ -17,8 +14,7 @@ from dlcc.targets.aot import plan, unpacked
 from dlcc.targets.aot.driver import driver, runtime_source
 from dlcc.targets.aot.program import FORMAT, Program, Tensor
 from dlcc.targets.errors import ToolchainError
-
-log = logging.getLogger("dlcc")
+from dlcc.targets.steps import step
 
 MAKEFILE = """\
 # {comment}
@@ -149,20 +145,3 @@ def missing(program: Program, said: str, where: str, hint: str) -> ToolchainErro
         f"{where} do not have",
         hint=hint,
     )
-
-
-@contextmanager
-def step(name: str, times_s: dict[str, float]) -> Iterator[None]:
-    """Time a step, and raise ToolchainError for what TVM refuses in it."""
-    start_s = time.perf_counter()
-    try:
-        yield
-    except tvm.error.InternalError as error:
-        lines = str(error).strip().splitlines() or ["no reason given"]
-        raise ToolchainError(
-            f"TVM cannot {name} the model: {lines[-1]}",
-            hint="an operator may be used with a dtype that it does not have; "
-            "`--output` cuts the graph before it",
-        ) from error
-    times_s[name] = time.perf_counter() - start_s
-    log.debug("%s: %.0f ms", name, times_s[name] * 1e3)

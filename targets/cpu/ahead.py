@@ -11,7 +11,7 @@ from tvm.ir import IRModule
 
 from dlcc.targets.aot import build as aot
 from dlcc.targets.aot.blob import blob
-from dlcc.targets.aot.build import Made, step
+from dlcc.targets.aot.build import Made
 from dlcc.targets.aot.clang import HOSTED_FLAGS, archive, compile_c, compile_once, link_shared
 from dlcc.targets.aot.driver import (
     API,
@@ -32,6 +32,7 @@ from dlcc.targets.cpu.legalize import legalize
 from dlcc.targets.cpu.schedule import schedule
 from dlcc.targets.errors import ToolchainError
 from dlcc.targets.link import without_debug
+from dlcc.targets.steps import step
 
 GLIBC = "2.28"  # the oldest that the shared library loads with: Debian 10, RHEL 8
 COMMENT = (

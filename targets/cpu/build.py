@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import tvm
@@ -22,11 +18,11 @@ from dlcc.targets.cpu.results import own_results
 from dlcc.targets.cpu.schedule import schedule
 from dlcc.targets.cpu.sources import kernels_of
 from dlcc.targets.cpu.weights import lift_weights
-from dlcc.targets.errors import ToolchainError
 from dlcc.targets.in_place import write_in_place
 from dlcc.targets.link import link
+from dlcc.targets.steps import step
 
-log = logging.getLogger("dlcc")
+REFUSALS = (tvm.error.InternalError, ValueError)
 
 
 def build(mod: IRModule, chip: Chip) -> Artifact:
@@ -39,22 +35,22 @@ def build(mod: IRModule, chip: Chip) -> Artifact:
     """
     times_s: dict[str, float] = {}
     target = codegen.tvm_target(dict(chip.tvm))
-    with _step("legalize", times_s):
+    with step("legalize", times_s, REFUSALS):
         mod = legalize(mod, chip, target)
-    with _step("fuse", times_s):
+    with step("fuse", times_s, REFUSALS):
         mod = fuse(mod, target)
         mod, weights = lift_weights(mod)
         mod = own_arguments(
             own_results(mod)
         )  # after weights became parameters: they may be results too
         mod = write_in_place(mod)  # last: nothing may move a read behind a write
-    with _step("schedule", times_s):
+    with step("schedule", times_s, REFUSALS):
         mod = schedule(mod, chip)
     with tempfile.TemporaryDirectory(prefix="dlcc-build-") as folder:
-        with _step("codegen", times_s):
+        with step("codegen", times_s, REFUSALS):
             executable = codegen.compile_lowered(codegen.lower(mod, target), target)
             objects = codegen.write_objects(executable, target, Path(folder))
-        with _step("link", times_s):
+        with step("link", times_s, REFUSALS):
             code = link(objects, machine(target))
     return Artifact(chip.kind, chip.name, {"module.so": code}, weights, times_s)
 
@@ -85,19 +81,3 @@ def _scheduled(mod: IRModule, chip: Chip) -> IRModule:
 def machine(target: tvm.target.Target) -> str:
     """ELF machine of a target: the first part of its triple ("x86_64" or "aarch64")."""
     return str(target.attrs["mtriple"]).split("-", maxsplit=1)[0]
-
-
-@contextmanager
-def _step(name: str, times_s: dict[str, float]) -> Iterator[None]:
-    start_s = time.perf_counter()
-    try:
-        yield
-    except (tvm.error.InternalError, ValueError) as error:
-        lines = str(error).strip().splitlines() or ["no reason given"]
-        raise ToolchainError(
-            f"TVM cannot {name} the model: {lines[-1]}",
-            hint="an operator may be used with a dtype that it does not have; "
-            "`--output` cuts the graph before it",
-        ) from error
-    times_s[name] = time.perf_counter() - start_s
-    log.debug("%s: %.0f ms", name, times_s[name] * 1e3)

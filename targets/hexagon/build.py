@@ -14,7 +14,7 @@ from tvm.ir import IRModule
 
 from dlcc.targets.aot import build as aot
 from dlcc.targets.aot.blob import blob
-from dlcc.targets.aot.build import Made, step
+from dlcc.targets.aot.build import Made
 from dlcc.targets.aot.clang import compile_c, compile_once
 from dlcc.targets.aot.driver import HEADERS, PARAMETERS, RUNTIME, driver, runtime_source
 from dlcc.targets.aot.macs import note_macs
@@ -30,6 +30,7 @@ from dlcc.targets.hexagon.prepare import prepare
 from dlcc.targets.hexagon.profile import choice, profile, tvm_target, vectors_of_floats
 from dlcc.targets.hexagon.schedule import schedule
 from dlcc.targets.link import link_program
+from dlcc.targets.steps import step
 
 log = logging.getLogger("dlcc")
 
