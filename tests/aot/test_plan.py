@@ -15,6 +15,7 @@ from tvm.ir import IRModule
 
 from dlcc.targets.aot import plan, unpacked
 from dlcc.targets.aot.blob import blob
+from dlcc.targets.aot.child import Tensor
 from dlcc.targets.aot.clang import compile_c, compile_once
 from dlcc.targets.aot.driver import HEADERS, PARAMETERS, RUNTIME, driver, runtime_source
 from dlcc.targets.aot.program import ALIGN_BYTES, Program
@@ -164,15 +165,6 @@ def test_a_program_without_kernels(tmp_path: Path) -> None:
 def test_tables_in_c(tmp_path: Path) -> None:
     program, code = planned(module(network))
     model = library(program, code, tmp_path)
-
-    class Tensor(ctypes.Structure):
-        _fields_ = (
-            ("name", ctypes.c_char_p),
-            ("dtype", ctypes.c_int32),
-            ("rank", ctypes.c_uint32),
-            ("dims", ctypes.POINTER(ctypes.c_uint32)),
-            ("bytes", ctypes.c_uint32),
-        )
 
     def number(name: str) -> int:
         return int(ctypes.c_uint32.in_dll(model, name).value)

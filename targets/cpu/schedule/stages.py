@@ -3,6 +3,9 @@ vectorised over the innermost dimension of its result."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from tvm import tirx
 from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import LoopRV, SBlockRV
@@ -17,6 +20,8 @@ from dlcc.targets.cpu.schedule.loops import (
 )
 from dlcc.targets.cpu.tiles import Cpu, largest_vector
 
+Machine = TypeVar("Machine")
+
 SPATIAL, REDUCTION = 0, 2  # tirx.IterVar.iter_type
 VECTORS = 4  # unrolled, so that a reduction has independent sums
 
@@ -25,14 +30,21 @@ def stages(s: Schedule, cpu: Cpu) -> None:
     """Schedule a kernel of simple stages.
 
     Raises Declined for kernels with other control flow, which are left as they are."""
+    each_stage(s, cpu, _injective, _reduction)
+
+
+def each_stage(
+    s: Schedule,
+    machine: Machine,
+    of_map: Callable[[Schedule, SBlockRV, Machine], None],
+    of_reduction: Callable[[Schedule, SBlockRV, Machine], None],
+) -> None:
+    """Inline what can be, and schedule each stage that is left by what it is; raises Declined."""
     for block in blocks(s):
         check_simple(s, block)
     inline_maps(s)
     for block in blocks(s):
-        if axes(s, block)[1]:
-            _reduction(s, block, cpu)
-        else:
-            _injective(s, block, cpu)
+        (of_reduction if axes(s, block)[1] else of_map)(s, block, machine)
 
 
 def check_simple(s: Schedule, block: SBlockRV) -> None:

@@ -8,12 +8,11 @@ from tvm import tirx
 from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
-from dlcc.targets.cpu.schedule.stages import axes, check_simple, inline_maps
+from dlcc.targets.cpu.schedule.stages import axes, each_stage
 from dlcc.targets.cpu.tiles import largest_vector
 from dlcc.targets.hexagon.schedule.loops import (
     LEAST_LANES,
     Hvx,
-    blocks,
     extent,
     fused,
     lanes_of,
@@ -26,14 +25,7 @@ def stages(s: Schedule, hvx: Hvx) -> None:
     """Schedule a kernel of simple stages.
 
     Raises Declined for kernels with other control flow, which are left as they are."""
-    for block in blocks(s):
-        check_simple(s, block)
-    inline_maps(s)
-    for block in blocks(s):
-        if axes(s, block)[1]:
-            _reduction(s, block, hvx)
-        else:
-            _map(s, block, hvx)
+    each_stage(s, hvx, _map, _reduction)
 
 
 def _map(s: Schedule, block: SBlockRV, hvx: Hvx) -> None:
