@@ -1,4 +1,4 @@
-"""Chips: the rows of `data/chips.toml`, as frozen values."""
+"""Chips: the rows of the tables in `data/`, as frozen values."""
 
 from __future__ import annotations
 
@@ -8,6 +8,30 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
+
+TABLES = ("chips.toml", "opencl.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """What kernels for a GPU may use, beyond what its `Chip` tells.
+
+    work_group: most work-items of a work-group.   local_bytes: local memory of a work-group.
+    subgroup: work-items that run in lockstep; 1 on a CPU that runs OpenCL.
+    fp16: whether it computes in half precision.   images: whether it has texture memory.
+    unified_memory: whether it shares its memory with the CPU.
+    host: TVM target, as its JSON dict, of the CPU beside it, which runs the rest of a model.
+    half: whether a model is to be kept in half precision, which its user asks for.
+    """
+
+    work_group: int
+    local_bytes: int
+    subgroup: int
+    fp16: bool
+    images: bool
+    unified_memory: bool
+    host: Mapping[str, Any]
+    half: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +46,9 @@ class Chip:
     source: where the numbers are from.
     float_vectors: whether floats may be computed in the engine's own vectors even where no
         emulator can run that (Hexagon from v68 on): for devices, whose code runs on them.
+    gpu: of a GPU. Its cores are compute units, its vectors what a work-item loads at once, its
+        registers those vectors that a work-item may keep without spilling, its caches those that
+        are known, 0 where none is.
     """
 
     name: str
@@ -36,14 +63,24 @@ class Chip:
     source: str
     short_names: tuple[str, ...] = ()
     float_vectors: bool = False
+    gpu: Gpu | None = None
 
 
 @cache
 def chips() -> Mapping[str, Chip]:
     """Every chip by its full name; `host` is not here: it is read off the machine."""
-    text = resources.files("dlcc.targets.data").joinpath("chips.toml").read_text("utf-8")
-    rows: dict[str, dict[str, Any]] = tomllib.loads(text)
+    folder = resources.files("dlcc.targets.data")
+    rows: dict[str, dict[str, Any]] = {}
+    for table in TABLES:
+        rows |= tomllib.loads(folder.joinpath(table).read_text("utf-8"))
     return {
-        name: Chip(name=name, **{**row, "short_names": tuple(row.get("short_names", ()))})
+        name: Chip(
+            name=name,
+            **{
+                **row,
+                "short_names": tuple(row.get("short_names", ())),
+                "gpu": Gpu(**row["gpu"]) if "gpu" in row else None,
+            },
+        )
         for name, row in rows.items()
     }

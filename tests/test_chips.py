@@ -9,10 +9,11 @@ import pytest
 
 from dlcc.targets.chips import Chip, chips
 from dlcc.targets.errors import UnknownTarget
-from dlcc.targets.registry import find_chip, kind
+from dlcc.targets.registry import KINDS, find_chip, kind
 
 ARM = kind("arm").chips()
 DSPS = kind("hexagon").chips()
+GPUS = [chip for chip in chips().values() if chip.gpu is not None]
 ALL = [*ARM, find_chip("host"), *DSPS]
 
 
@@ -36,7 +37,10 @@ def test_row_is_consistent(chip: Chip) -> None:
 def test_every_name_finds_its_chip_and_no_other() -> None:
     names = [name for chip in chips().values() for name in (chip.name, *chip.short_names)]
     assert len(names) == len(set(names))
+    assert not set(names) & set(KINDS)
     for chip in chips().values():
+        if chip.kind not in KINDS:
+            continue
         for name in (chip.name, *chip.short_names):
             assert find_chip(name) is chip
 
@@ -54,6 +58,38 @@ def test_a_dsp_is_of_a_version_that_tvm_has(chip: Chip) -> None:
     mcpu = chip.tvm["mcpu"]
     tag = tvm.target.Target(f"qcom/hexagon-{mcpu.removeprefix('hexagon')}")
     assert str(tag.attrs["mcpu"]) == mcpu
+
+
+@pytest.mark.parametrize("chip", GPUS, ids=lambda c: c.name)
+def test_gpu_is_consistent(chip: Chip) -> None:
+    from dlcc.targets.cpu.codegen import is_known_cpu
+
+    assert chip.kind == chip.tvm["kind"] == "opencl"
+    assert chip.source
+    gpu = chip.gpu
+    assert gpu is not None
+    assert is_known_cpu(gpu.host["mcpu"], gpu.host["mtriple"])
+    assert gpu.host["num-cores"] >= 1
+    for extent in (gpu.work_group, gpu.local_bytes, gpu.subgroup, chip.vector_registers):
+        assert extent > 0
+        assert extent & (extent - 1) == 0, "loops are split by powers of two"
+    assert gpu.subgroup <= gpu.work_group
+    assert chip.cores >= 1
+    assert chip.vector_bits == 128
+
+
+def test_the_generic_gpu_asks_for_no_more_than_any() -> None:
+    generic, *rest = GPUS
+    assert generic.name == "opencl-generic"
+    assert generic.gpu is not None
+    assert rest
+    for chip in rest:
+        assert chip.gpu is not None
+        assert generic.gpu.work_group <= chip.gpu.work_group
+        assert generic.gpu.local_bytes <= chip.gpu.local_bytes
+        assert generic.vector_registers <= chip.vector_registers
+        assert chip.gpu.fp16 >= generic.gpu.fp16
+        assert chip.gpu.images >= generic.gpu.images
 
 
 def test_unknown_name_gets_near_ones() -> None:
