@@ -70,23 +70,30 @@ def host_architecture() -> str:
     return ARCHITECTURES[machine]
 
 
-def distribution() -> Distribution:
-    """This machine's distribution; raises ToolchainError for one without Debian's packages."""
+def release() -> Distribution | None:
+    """The Debian or Ubuntu that this machine runs, or None."""
     try:
         facts = platform.freedesktop_os_release()
     except OSError:
-        facts = {}
+        return None
     names = [facts.get("ID", ""), *facts.get("ID_LIKE", "").split()]
     codename = facts.get("UBUNTU_CODENAME") or facts.get("VERSION_CODENAME", "")
     name = next((n for n in ("ubuntu", "debian") if n in names), "")
-    if not name or not codename or not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
+    return Distribution(name, codename) if name and codename else None
+
+
+def distribution() -> Distribution:
+    """This machine's distribution; raises ToolchainError where it or its tools are not there."""
+    found = release()
+    lacks = [tool for tool in ("apt-get", "dpkg-deb") if not shutil.which(tool)]
+    if found is None or lacks:
         raise ToolchainError(
-            f"emulated devices need packages of Debian or Ubuntu, and {facts.get('ID', 'this')!r} "
-            "has no apt-get, no dpkg-deb or no release name",
+            "emulated devices need packages of Debian or Ubuntu, and this machine "
+            + ("is neither" if found is None else f"has no {' and no '.join(lacks)} on PATH"),
             hint="run dlcc in a Debian or Ubuntu container, or use a real device: "
             "--device rpc://HOST:PORT",
         )
-    return Distribution(name, codename)
+    return found
 
 
 def mirror(system: Distribution, architecture: str, apt: Path = APT) -> str:
@@ -155,6 +162,7 @@ def unpack(
         for archive in archives:
             run_tool(["dpkg-deb", "-x", str(archive), str(root)], hint="is the disk full?")
     _merge_usr(root)
+    _keep_links_within(root)
 
 
 def _private_apt(folder: Path, system: Distribution, architecture: str) -> list[str]:
@@ -187,3 +195,12 @@ def _merge_usr(root: Path) -> None:
             shutil.rmtree(old)
         if new.is_dir():
             old.symlink_to(f"usr/{name}")
+
+
+def _keep_links_within(root: Path) -> None:
+    """Make links to absolute paths lead to what the folder has there, not to this machine's own."""
+    for at, folders, files in os.walk(root):
+        for link in (Path(at) / name for name in (*folders, *files)):
+            if link.is_symlink() and os.path.isabs(target := os.readlink(link)):
+                link.unlink()
+                link.symlink_to(os.path.relpath(root / target.lstrip("/"), link.parent))
