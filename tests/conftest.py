@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from dlcc.targets.errors import DlccError
 from dlcc.targets.rpc.dsp import Emulator
 from dlcc.targets.rpc.process import ServerProcess
 
-DEVICES = {"arm": "arm_server", "hexagon": "hexagon"}
+DEVICES = {"arm": "arm_server", "hexagon": "hexagon", "opencl": "opencl"}
 
 
 @pytest.fixture(autouse=True)
@@ -55,3 +56,23 @@ def hexagon() -> Emulator:
         if os.environ.get("DLCC_REQUIRE_DEVICES") == "1":
             raise
         pytest.skip(f"no emulated DSP: {error}")
+
+
+@pytest.fixture(scope="session")
+def opencl() -> Any:
+    """TVM's name of the emulated OpenCL device, which runs kernels in this process."""
+    from dlcc.targets.opencl.plugin import load_plugin
+    from dlcc.targets.opencl.pocl import use_pocl
+
+    try:
+        use_pocl()
+        load_plugin()
+    except DlccError as error:
+        if os.environ.get("DLCC_REQUIRE_DEVICES") == "1":
+            raise
+        pytest.skip(f"no emulated OpenCL device: {error}")
+    import tvm
+
+    device = tvm.opencl(0)
+    assert device.exist
+    return device

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
 import tomllib
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from dlcc.targets.opencl import plugin
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -117,24 +121,51 @@ def test_commands_can_be_executed(name: str) -> None:
         assert path.read_text().startswith("#!/usr/bin/env bash\n")
 
 
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder into which nothing but a wheel of this checkout was installed."""
-    folder = tmp_path_factory.mktemp("wheel")
-    # build from a copy: setuptools leaves a build/ folder in the tree that it packs
+def tree(folder: Path) -> None:
+    """A copy of this checkout to build from: setuptools leaves a build/ folder where it packs."""
     copy = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(copy, cwd=ROOT, capture_output=True, check=True).stdout.split(b"\0")
     for name in {n.decode() for n in names if n}:
         if (ROOT / name).is_file():
-            (folder / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / "tree" / name).write_bytes((ROOT / name).read_bytes())
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes((ROOT / name).read_bytes())
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder into which nothing but a wheel of this checkout was installed."""
+    folder = tmp_path_factory.mktemp("wheel")
+    tree(folder / "tree")
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     to = ["--no-deps", "--target", str(folder / "site")]
+    env = os.environ | {"DLCC_PREBUILD": "0"}  # that has a test of its own
     done = subprocess.run(
-        [*pip, "install", *to, str(folder / "tree")], capture_output=True, text=True
+        [*pip, "install", *to, str(folder / "tree")], capture_output=True, text=True, env=env
     )
     assert done.returncode == 0, done.stderr
     return folder / "site"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("compiler", "held"), [("c++", True), ("false", False)])
+def test_a_wheel_brings_the_opencl_plug_in_if_it_can_be_built(
+    tmp_path: Path, compiler: str, held: bool
+) -> None:
+    """A compiler that fails, or none, does not keep the wheel from being built."""
+    tree(tmp_path / "tree")
+    env = os.environ | {"DLCC_CXX": compiler}
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "-w", str(tmp_path)]
+    subprocess.run([*command, str(tmp_path / "tree")], env=env, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.name.endswith("-py3-none-any.whl") != held
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if "/prebuilt/" in name]
+        assert bool(names) == held
+        if held:
+            assert sorted(Path(name).name for name in names) == ["key", "libdlcc_opencl.so"]
+            stamp = archive.read("dlcc/targets/opencl/prebuilt/key").decode()
+            assert stamp == plugin.key()
+    assert not (tmp_path / "tree/targets/opencl/prebuilt").exists()
 
 
 def test_a_wheel_installs_one_import_name(installed: Path) -> None:
