@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dlcc.targets.device import Device
 from dlcc.targets.registry import DeviceOptions, kind
 
 MUST_AGREE = ("apache-tvm", "apache-tvm-ffi")
+NOT_SHOWN = (*MUST_AGREE, "opencl_device")  # the last is for programs
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,41 +26,41 @@ class CheckRow:
 
 
 def check(
-    address: str, options: DeviceOptions | None = None, emulated: str = "arm"
+    address: str, options: DeviceOptions | None = None, meant: str | None = None
 ) -> list[CheckRow]:
     """Open a device and tell what it is, what it can run, and what it lacks.
 
-    emulated: the kind whose emulator `emulator` means.
+    meant: the kind that `local` (by default host) and `emulator` (arm) are of.
     Raises UsageError, DeviceError, ToolchainError.
     """
     start_s = time.perf_counter()
-    with _opened(address, options or DeviceOptions(), emulated) as device:
+    meant = meant or {"emulator": "arm"}.get(address, "host")
+    with _opened(address, options or DeviceOptions(), meant) as device:
         opened_s = time.perf_counter() - start_s
         facts = dict(device.describe())
-    rows = [_runs_row(facts.get("architecture", ""), "dsp" in facts)]
-    rows += [CheckRow(name, value) for name, value in facts.items() if name not in MUST_AGREE]
+    rows = [_runs_row(facts)]
+    rows += [CheckRow(name, value) for name, value in facts.items() if name not in NOT_SHOWN]
     rows.append(CheckRow("opened in", f"{opened_s:.2f} s"))
     if "architecture" in facts or "dsp" not in facts:  # a lone DSP runs no TVM
         rows += [_version_row(name, facts.get(name, "")) for name in MUST_AGREE]
-    if address == "emulator" and emulated == "arm" and not facts.get("counts"):
+    if address == "emulator" and meant == "arm" and not facts.get("counts"):
         rows.append(CheckRow("counts", "none", good=False, hint=_why_no_counts()))
     return rows
 
 
-def _opened(address: str, options: DeviceOptions, emulated: str) -> Device:
+def _opened(address: str, options: DeviceOptions, meant: str) -> Device:
     """Only the kind decides what `local` and `emulator` are; servers are the same for all kinds."""
-    if address == "emulator" and emulated == "hexagon":
-        from dlcc.targets.hexagon.device import open_device
-
-        return open_device(address, options)
-    return kind("arm" if address == "emulator" else "host").open_device(address, options)
+    return kind(meant if address in ("emulator", "local") else "host").open_device(address, options)
 
 
-def _runs_row(architecture: str, dsp: bool) -> CheckRow:
+def _runs_row(facts: Mapping[str, str]) -> CheckRow:
     """The kinds of targets whose code the device takes."""
+    architecture = facts.get("architecture", "")
     runs = ["arm"] if architecture in ("aarch64", "arm64") else []
     runs += ["host"] if architecture == platform.machine() else []
-    runs += ["hexagon"] if dsp else []
+    has_opencl = not facts.get("opencl", "none").startswith("none")  # or why there is none
+    runs += ["opencl"] if has_opencl else []
+    runs += ["hexagon"] if "dsp" in facts else []
     hint = "" if runs else "no target of dlcc makes code for this processor"
     return CheckRow("can run", ", ".join(runs) or "nothing", good=bool(runs), hint=hint)
 

@@ -10,7 +10,7 @@ import click
 from dlcc.compiler.cli.verbs import Verb, Verbs, json_option, time_limit_option
 
 SERVER_PORT, TRACKER_PORT = 9090, 9190
-EMULATED = ("arm",)
+EMULATED = ("arm", "phone", "opencl")
 LOOPBACK = "127.0.0.1"
 
 
@@ -41,6 +41,13 @@ dsp_option = click.option(
     help="A qemu-hexagon to offer as a DSP behind it; auto: unpack one if there is none; "
     "default: one on PATH or unpacked before, if any.",
 )
+opencl_option = click.option(
+    "--opencl",
+    default="",
+    metavar="FILE|auto|emulator|none",
+    help="OpenCL devices to offer as well: a plug-in's file; auto: this machine's, its plug-in "
+    "built if need be; emulator: PoCL; default: this machine's if the plug-in is built.",
+)
 key_option = click.option(
     "--key", default="", metavar="NAME", help="What the tracker gives the device out under."
 )
@@ -57,11 +64,12 @@ def device() -> None:
 @tracker_option
 @key_option
 @dsp_option
-def serve(host: str, port: int, tracker: str | None, key: str, dsp: str) -> None:
-    """Offer this machine's CPU, and a DSP behind it, until interrupted."""
+@opencl_option
+def serve(host: str, port: int, tracker: str | None, key: str, dsp: str, opencl: str) -> None:
+    """Offer this machine's CPU, its OpenCL devices and a DSP behind it, until interrupted."""
     from dlcc.targets.rpc.serve import serve as serve_here
 
-    serve_here(host, port, tracker, key, dsp)
+    serve_here(host, port, tracker, key, dsp, opencl)
 
 
 @click.command(cls=Verb)
@@ -101,9 +109,9 @@ def emulate(
     kind: str, port: int, tracker: str | None, own_tracker: int | None, key: str, dsp: str
 ) -> None:
     """Offer an emulated device until interrupted; built on first use."""
-    from dlcc.targets.rpc.serve import emulate_arm
+    from dlcc.targets.rpc.serve import emulate as emulate_kind
 
-    {"arm": emulate_arm}[kind](port, tracker, key, own_tracker, dsp)
+    emulate_kind(kind, port, tracker, key, own_tracker, dsp)
 
 
 @click.command(cls=Verb)
@@ -111,14 +119,12 @@ def emulate(
 @click.option(
     "-t",
     "--target",
-    type=click.Choice(("arm", "hexagon")),
-    default="arm",
-    show_default=True,
-    help="Which emulator is meant by `emulator`.",
+    type=click.Choice(("host", "arm", "opencl", "hexagon")),
+    help="Which kind is meant by `local` (default: host) or `emulator` (default: arm).",
 )
 @time_limit_option
 @json_option
-def check(address: str, target: str, time_limit_s: float, as_json: bool) -> None:
+def check(address: str, target: str | None, time_limit_s: float, as_json: bool) -> None:
     """Show what a device can run, its versions, and what it lacks; exit with 1 if anything."""
     from dlcc.compiler.cli.show import show
     from dlcc.compiler.errors import Mismatch

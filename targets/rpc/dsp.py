@@ -285,3 +285,14 @@ def _told(command: Sequence[str]) -> str:
     except subprocess.TimeoutExpired as error:
         raise Ended("start", f"{command[0]} did not answer in {PROBE_LIMIT_S:g} s") from error
     return done.stdout.decode("utf-8", "replace")
+
+
+def offer(emulator: Emulator, client: int) -> Sessions:
+    """Remote functions that run programs on the DSP; returns what ends them all by `close`."""
+    import tvm_ffi
+
+    sessions = Sessions(emulator, client)
+    for name in ("start", "exchange", "stop"):
+        function = getattr(sessions, name)
+        tvm_ffi.register_global_func(f"dlcc.dsp.{name}", function, override=True)
+    return sessions

@@ -26,6 +26,7 @@ from contextlib import contextmanager, suppress
 
 from dlcc.targets.errors import DeviceError, DeviceTimeout
 from dlcc.targets.rpc import carry
+from dlcc.targets.said import said
 
 log = logging.getLogger("dlcc")
 
@@ -101,8 +102,7 @@ class Relay:
                 f"{self.address} was lost while {doing}: {why.removeprefix('lost ')}",
                 hint="look at the device's own messages; a crash of the model ends a session",
             )
-        text = str(error).strip().splitlines()
-        return DeviceError(f"{self.address} failed while {doing}: {text[-1] if text else error!r}")
+        return DeviceError(f"{self.address} failed while {doing}: {said(error)}")
 
     def _ended(self) -> str:
         """Why the carrier ended; empty while it carries."""

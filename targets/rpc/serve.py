@@ -8,9 +8,10 @@ import os
 import shlex
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from dlcc.targets.errors import DeviceError, UsageError
 from dlcc.targets.local import physical_cores
@@ -45,46 +46,72 @@ def serve(
     tracker: str | None = None,
     key: str = "",
     dsp: str = "",
+    opencl: str = "",
 ) -> None:
     """Offer this machine's CPU until SIGINT or SIGTERM. port 0: any free one.
 
-    tracker: HOST:PORT where it is entered under `key`. dsp: as of `dsp_arguments`.
-    Raises UsageError, DeviceError, and ToolchainError for a DSP that cannot be had.
+    tracker: HOST:PORT where it is entered under `key`. dsp: as of `dsp_arguments`. opencl: as of
+    `opencl_arguments`. Raises UsageError, DeviceError, and ToolchainError for what cannot be had.
     """
     key = key or "host"
-    arguments = [*_arguments(host, port, tracker, key), *dsp_arguments(dsp)]
-    started = start_server(arguments, shown=True)
+    more, env = opencl_arguments(opencl)
+    arguments = [*_arguments(host, port, tracker, key), *dsp_arguments(dsp), *more]
+    started = start_server(arguments, env=env, shown=True)
     started.wait_until_told(
         lambda: _announce("this machine", host, started.port, tracker, key),
     )
 
 
-def emulate_arm(
+def emulate(
+    kind: str,
     port: int = SERVER_PORT,
     tracker: str | None = None,
     key: str = "",
     own_tracker: int | None = None,
     dsp: str = "",
 ) -> None:
-    """Offer an emulated Arm device on loopback until SIGINT or SIGTERM; builds it on first use.
+    """Offer an emulated device on loopback until SIGINT or SIGTERM; builds it on first use.
 
+    kind: "arm"; "phone": the same with an OpenCL device; "opencl": PoCL on this machine's CPU.
     own_tracker: a loopback port to start a tracker on, at which the device is entered.
     Raises UsageError, DeviceError, and ToolchainError when it cannot be built."""
-    from dlcc.targets.arm.emulator import start_emulator
-
+    start, what = EMULATED[kind]
     if tracker and own_tracker is not None:
         raise UsageError("a device is entered at one tracker, its own or another")
-    key = key or "arm"
+    key = key or kind
     with ExitStack() as stack:
         if own_tracker is not None:
             started_tracker = start_tracker_process("127.0.0.1", own_tracker, shown=True)
             stack.callback(started_tracker.stop)
             tracker = f"127.0.0.1:{started_tracker.port}"
         arguments = [*_arguments("127.0.0.1", port, tracker, key), *dsp_arguments(dsp)]
-        started = start_emulator(arguments, shown=True)
-        started.wait_until_told(
-            lambda: _announce("an emulated Arm device", "127.0.0.1", started.port, tracker, key)
-        )
+        started = start(arguments)
+        started.wait_until_told(lambda: _announce(what, "127.0.0.1", started.port, tracker, key))
+
+
+def _start_arm(arguments: Sequence[str]) -> ServerProcess:
+    from dlcc.targets.arm.emulator import start_emulator
+
+    return start_emulator(arguments, shown=True)
+
+
+def _start_phone(arguments: Sequence[str]) -> ServerProcess:
+    from dlcc.targets.arm.emulator import start_emulator
+
+    return start_emulator(arguments, shown=True, opencl=True)
+
+
+def _start_pocl(arguments: Sequence[str]) -> ServerProcess:
+    more, env = opencl_arguments("emulator")
+    return start_server([*arguments, *more], env=env, shown=True)
+
+
+# kind -> what starts its emulated device, and what that is
+EMULATED: dict[str, tuple[Callable[[Sequence[str]], ServerProcess], str]] = {
+    "arm": (_start_arm, "an emulated Arm device"),
+    "phone": (_start_phone, "an emulated Arm device with PoCL as its OpenCL device"),
+    "opencl": (_start_pocl, "this machine with PoCL as its OpenCL device"),
+}
 
 
 def dsp_arguments(dsp: str) -> list[str]:
@@ -101,6 +128,27 @@ def dsp_arguments(dsp: str) -> list[str]:
         return []
     log.info("its DSP is %s", emulator.describe()["dsp"])
     return ["--dsp", shlex.join(emulator.command)]
+
+
+def opencl_arguments(opencl: str) -> tuple[list[str], dict[str, str]]:
+    """A server's arguments, and its variables, for offering OpenCL devices.
+
+    opencl: path of a plug-in; "auto": this machine's devices, the plug-in built on first use; "":
+    the same if it is built already; "emulator": PoCL in their place; "none".
+    Raises ToolchainError."""
+    from dlcc.targets.opencl.plugin import built_library, default_program_cache, library
+
+    if opencl == "none":
+        return [], {}
+    env = {"DLCC_OPENCL_CACHE": os.environ.get("DLCC_OPENCL_CACHE", default_program_cache())}
+    if opencl == "emulator":
+        from dlcc.targets.opencl.pocl import pocl_environment
+
+        env = pocl_environment()
+    if opencl in ("auto", "emulator"):
+        return ["--opencl", str(library())], env
+    found = Path(opencl).absolute() if opencl else built_library()
+    return (["--opencl", str(found)], env) if found else ([], {})
 
 
 def start_tracker(host: str = "127.0.0.1", port: int = TRACKER_PORT) -> None:

@@ -59,15 +59,21 @@ def load_runtime() -> None:
         ctypes.CDLL(str(folder / name), ctypes.RTLD_GLOBAL)
 
 
-def open_dsp(command: str) -> Any:
-    """The DSP's emulator, and the module that knows it, which lies beside this file; None, with a
-    warning, where it does not run."""
-    spec = importlib.util.spec_from_file_location("dlcc_dsp", Path(__file__).with_name("dsp.py"))
-    if spec is None or spec.loader is None:
-        raise SystemExit(f"no dsp.py beside {__file__}")
+def load_beside(name: str) -> Any:
+    """A module that lies beside this file: NAME.py."""
+    path = Path(__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"dlcc_{name}", path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise SystemExit(f"no {name}.py beside {__file__}")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
+    return module
+
+
+def open_dsp(command: str) -> Any:
+    """The DSP's emulator; None, with a warning, where it does not run."""
+    module = load_beside("dsp")
     try:
         return module.Emulator(shlex.split(command))
     except module.Ended as error:
@@ -76,21 +82,31 @@ def open_dsp(command: str) -> Any:
         return None
 
 
-def register_dsp(emulator: Any, client: int) -> Any:
-    """Remote functions that run programs on the DSP; returns what ends them all by `close`."""
+def load_opencl(library: str) -> Callable[[], dict[str, str]]:
+    """Give TVM its OpenCL runtime, which opens a driver at first use: in a session's process, as
+    drivers do not survive a fork. Returns what describes its devices there."""
+    try:
+        ctypes.CDLL(library)
+    except OSError as error:
+        raise SystemExit(f"cannot load the OpenCL plug-in: {error}") from error
+    return describe_opencl
+
+
+def describe_opencl() -> dict[str, str]:
+    """The first OpenCL device, or why there is none."""
     import tvm_ffi
 
-    sessions = sys.modules["dlcc_dsp"].Sessions(emulator, client)
-    for name in ("start", "exchange", "stop"):
-        function = getattr(sessions, name)
-        tvm_ffi.register_global_func(f"dlcc.dsp.{name}", function, override=True)
-    return sessions
+    if why := tvm_ffi.get_global_func("dlcc.opencl.why_not")():
+        return {"opencl": f"none: {why}"}
+    first = json.loads(tvm_ffi.get_global_func("dlcc.opencl.devices")())[0]
+    named = f"{first['name']}, {first['version']}, driver {first['driver']}"
+    return {"opencl": named, "opencl_device": json.dumps(first)}
 
 
 def register_functions(
-    folder: str, emulator: str, counters: mmap.mmap | None, dsp: Mapping[str, str]
+    folder: str, counters: mmap.mmap | None, facts: Callable[[], Mapping[str, str]]
 ) -> None:
-    """Remote functions of one session; folder: where its uploads go. dsp: what the DSP is."""
+    """Remote functions of one session; folder: where its uploads go. facts: about the device."""
     import tvm_ffi
 
     def register(name: str, function: Callable[..., object]) -> None:
@@ -101,10 +117,11 @@ def register_functions(
 
     register("tvm.rpc.server.workpath", path_of)
     register("tvm.rpc.server.load_module", lambda name: tvm_ffi.load_module(path_of(name)))
-    facts = {**describe(emulator, counters is not None), **dsp}
-    register("dlcc.describe", lambda: json.dumps(facts))
+    register("dlcc.describe", lambda: json.dumps(facts()))
     if counters is not None:
         register("dlcc.counters", lambda: f"instructions={struct.unpack_from('<Q', counters)[0]}")
+    if Path(__file__).with_name("instrument.py").is_file():
+        register("dlcc.instrument", lambda vm: load_beside("instrument").attach(vm, counters))
 
 
 def describe(emulator: str, counts: bool) -> dict[str, str]:
@@ -224,6 +241,7 @@ class Server:
             raise SystemExit(f"cannot listen at {args.host}:{args.port}: {error}") from error
         self.emulator: str = args.emulator
         self.dsp = open_dsp(args.dsp) if args.dsp else None
+        self.opencl = load_opencl(args.opencl) if args.opencl else dict
         self.key: str = args.key
         self.folder: str | None = args.folder or None
         self.pid = os.getpid()
@@ -314,10 +332,11 @@ class Server:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             self.listener.close()
             os.chdir(folder)
-            dsp = self.dsp.describe() if self.dsp else {}
-            register_functions(folder, self.emulator, self.counters, dsp)
+            known = describe(self.emulator, self.counters is not None)
+            known |= self.dsp.describe() if self.dsp else {}
+            register_functions(folder, self.counters, lambda: {**known, **self.opencl()})
             if self.dsp:
-                programs = register_dsp(self.dsp, peer.fileno())
+                programs = sys.modules["dlcc_dsp"].offer(self.dsp, peer.fileno())
             tvm_ffi.get_global_func("rpc.ServerLoop")(peer.fileno())
             if programs is not None:
                 programs.close()
@@ -347,6 +366,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--counters", default="", help="file that the emulator counts into")
     parser.add_argument("--emulator", default="", help="what emulates this device")
     parser.add_argument("--dsp", default="", help="command of a qemu-hexagon, offered as a DSP")
+    parser.add_argument("--opencl", default="", help="plug-in that is TVM's OpenCL runtime")
     parser.add_argument("--folder", default="", help="removed at the end")
     parser.add_argument("--parent", type=int, default=0, help="end with this process")
     parser.add_argument("--end-with-stdin", action="store_true", help="end when stdin closes")

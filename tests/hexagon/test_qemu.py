@@ -92,7 +92,7 @@ def test_only_the_program_is_kept(hexagon: Emulator) -> None:
 
 @pytest.mark.device("hexagon")
 def test_check_tells_of_the_emulator(hexagon: Emulator) -> None:
-    rows = {row.name: row for row in check("emulator", emulated="hexagon")}
+    rows = {row.name: row for row in check("emulator", meant="hexagon")}
     assert rows["can run"].value == "hexagon"
     assert rows["dsp"].value == f"qemu {hexagon.version} ({', '.join(hexagon.cpus)})"
     assert rows["dsp counts"].value == "packets, instructions, hvx"
