@@ -44,6 +44,26 @@ class CallCost:
     share: float
 
 
+@dataclass(frozen=True, slots=True)
+class CallTime:
+    """Cost of one call of a kernel, or of one copy, in one inference.
+
+    sources: what of the graph it computes. placement: "cpu", "gpu", or "copy" between their
+    memories. time_s: None on an emulated device, which has counts in its place, for instance
+    {"instructions": 123456}. bytes: of a copy. share: of the sum of all rows.
+    macs: multiply-accumulates, None where not known.
+    """
+
+    name: str
+    sources: tuple[str, ...]
+    placement: str
+    time_s: float | None
+    counts: Mapping[str, int]
+    bytes: int | None
+    share: float
+    macs: int | None = None
+
+
 class Program(Protocol):
     """A loaded model. Inputs and outputs are in the order of the compiled `main`."""
 
@@ -63,9 +83,9 @@ def require_tvm(artifact: Artifact) -> None:
 
 @runtime_checkable
 class Profiled(Protocol):
-    """A program on a device that counts for each call of a kernel."""
+    """A program on a device that counts for each call of a kernel, or measures each."""
 
-    def profile(self, inputs: Sequence[np.ndarray]) -> list[CallCost]: ...
+    def profile(self, inputs: Sequence[np.ndarray]) -> list[CallCost] | list[CallTime]: ...
 
 
 class Device(Protocol):

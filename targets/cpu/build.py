@@ -19,6 +19,7 @@ from dlcc.targets.cpu.schedule import schedule
 from dlcc.targets.cpu.sources import kernels_of
 from dlcc.targets.cpu.weights import lift_weights
 from dlcc.targets.in_place import write_in_place
+from dlcc.targets.kernels import KERNELS, kernel_table
 from dlcc.targets.link import link
 from dlcc.targets.steps import step
 
@@ -30,8 +31,9 @@ def build(mod: IRModule, chip: Chip) -> Artifact:
 
     mod: Relax module; `main` takes tensors and returns a tuple of tensors; dimensions may be
         symbolic.
-    Returns an artifact with one file, `module.so`, whose `main` takes the model's inputs and
-    then the weights. Raises ToolchainError if there is no linker or if it fails.
+    Returns an artifact with `module.so`, whose `main` takes the model's inputs and then the
+    weights, and with the table of its kernels. Raises ToolchainError if there is no linker or if
+    it fails.
     """
     times_s: dict[str, float] = {}
     target = codegen.tvm_target(dict(chip.tvm))
@@ -45,6 +47,7 @@ def build(mod: IRModule, chip: Chip) -> Artifact:
         )  # after weights became parameters: they may be results too
         mod = write_in_place(mod)  # last: nothing may move a read behind a write
     with step("schedule", times_s, REFUSALS):
+        table = kernel_table(mod)
         mod = schedule(mod, chip)
     with tempfile.TemporaryDirectory(prefix="dlcc-build-") as folder:
         with step("codegen", times_s, REFUSALS):
@@ -52,7 +55,7 @@ def build(mod: IRModule, chip: Chip) -> Artifact:
             objects = codegen.write_objects(executable, target, Path(folder))
         with step("link", times_s, REFUSALS):
             code = link(objects, machine(target))
-    return Artifact(chip.kind, chip.name, {"module.so": code}, weights, times_s)
+    return Artifact(chip.kind, chip.name, {"module.so": code, KERNELS: table}, weights, times_s)
 
 
 def scheduled(mod: IRModule, chip: Chip) -> str:

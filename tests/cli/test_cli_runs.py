@@ -113,6 +113,20 @@ class TestRun:
         assert result.code == 5
         assert "host on rpc://127.0.0.1:9" in result.err
 
+    def test_the_order_of_targets(self, dlcc: Dlcc, tmp_path: Path) -> None:
+        made = tmp_path / "both.dlc"
+        assert dlcc("compile", "model.pbtxt", "-t", "arm,host", "-o", made).code == 0
+        local = ["run", made, "--random", 1, "--device", "local"]
+        result = dlcc(*local, "--order", "hexagon,host")
+        assert result.code == 0
+        assert "warning: hexagon: the container has no code for it" in result.err
+        assert "host on local was chosen" in result.err
+        quiet = dlcc(*local, "--order", "host,arm", "-q")
+        assert (quiet.code, quiet.err) == (0, "")
+        result = dlcc(*local, "--order", "host", "-t", "host")
+        assert result.code == 2
+        assert "--target and --order" in result.err
+
     def test_target_that_is_not_there(self, dlcc: Dlcc) -> None:
         result = dlcc("run", "model.dlc", "--random", 1, "-t", "arm")
         assert result.code == 2
@@ -139,6 +153,35 @@ class TestBench:
         assert (cost["target"], cost["device"]) == ("arm cortex-a76", "emulator")
         assert cost["counts"]["instructions"] > 0
         assert cost["min_s"] is None
+
+
+class TestProfile:
+    def test_times(self, dlcc: Dlcc) -> None:
+        result = dlcc("profile", "model.dlc", "--json")
+        assert result.code == 0
+        told = json.loads(result.out)
+        (kernel,) = told["kernels"]
+        assert (told["target"], told["device"], told["counts"]) == ("host", "local", {})
+        assert (kernel["nodes"], kernel["placement"], kernel["share"]) == (["y"], "cpu", 1.0)
+        assert 0 < kernel["time_s"] == told["time_s"] == told["placements"][0]["time_s"]
+        shown = dlcc("profile", "model.dlc").out
+        assert "placement" in shown
+        assert "100.0%" in shown
+        assert "copied" not in shown
+
+    @pytest.mark.device("arm")
+    def test_instructions_on_an_emulated_device(self, dlcc: Dlcc, tmp_path: Path) -> None:
+        made = tmp_path / "arm.dlc"
+        assert dlcc("compile", "model.pbtxt", "-t", "arm", "-o", made).code == 0
+        result = dlcc("profile", made, "--json")
+        assert result.code == 0
+        told = json.loads(result.out)
+        assert (told["target"], told["device"]) == ("arm cortex-a76", "emulator")
+        assert told["time_s"] is None
+        assert (
+            sum(k["counts"]["instructions"] for k in told["kernels"])
+            == told["counts"]["instructions"]
+        )
 
 
 @pytest.fixture

@@ -68,8 +68,9 @@ def test_kept_checks_stop_the_model(name: str, functional: bool) -> None:
     proto, output = graph(build, functional)
     with compile(proto, outputs=[output], checks="keep").session() as session:
         assert np.isfinite(session.run({"x": np.asarray(holds, np.float32)})[output]).all()
-        with pytest.raises(CheckFailed, match=match):
-            session.run({"x": np.asarray(fails, np.float32)})
+        for work in (session.run, session.profile):
+            with pytest.raises(CheckFailed, match=match):
+                work({"x": np.asarray(fails, np.float32)})
         session.run({"x": np.asarray(holds, np.float32)})
 
 
@@ -131,5 +132,7 @@ def test_kept_checks_stop_the_model_on_a_device(name: str, arm_address: str) -> 
     made = compile(proto, "arm", outputs=[output], checks="keep")
     with made.session(device=arm_address) as session:
         session.run({"x": np.asarray(holds, np.float32)})
-        with pytest.raises(CheckFailed, match=match):
-            session.run({"x": np.asarray(fails, np.float32)})
+        for work in (session.run, session.profile):
+            with pytest.raises(CheckFailed, match=match):
+                work({"x": np.asarray(fails, np.float32)})
+        session.run({"x": np.asarray(holds, np.float32)})

@@ -1,0 +1,111 @@
+"""What each kernel of code for TVM's runtime computes, and what each call of one costs.
+
+The build writes the first into the artifact as `kernels.json`; devices measure the second.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from dlcc.targets.device import CallTime
+from dlcc.targets.errors import DeviceError
+
+if TYPE_CHECKING:
+    from tvm.ir import IRModule
+
+    from dlcc.targets.artifact import Artifact
+    from dlcc.targets.rpc.instrument import Call
+
+KERNELS = "kernels.json"
+PROFILED_RUNS = 5  # of a model whose time is measured
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """nodes: what of the graph it computes.   macs: multiply-accumulates, None where not known."""
+
+    nodes: tuple[str, ...] = ()
+    macs: int | None = None
+
+
+def kernel_table(mod: IRModule) -> bytes:
+    """The file of a module whose kernels carry the names of what they compute, not scheduled yet:
+    a schedule rewrites the loops that multiply-accumulates are counted from."""
+    from dlcc.targets.aot.macs import counted
+    from dlcc.targets.cpu.sources import kernels_of
+    from dlcc.targets.names import nodes_of
+
+    rows = {
+        name: {"nodes": nodes_of(mod, variables), "macs": counted(mod[name]) or None}
+        for name, variables in kernels_of(mod).items()
+    }
+    return json.dumps(rows, sort_keys=True, ensure_ascii=False, indent=1).encode() + b"\n"
+
+
+def kernels_in(artifact: Artifact) -> dict[str, Kernel]:
+    """Kernel -> what it computes; of an artifact without the file, nothing. Raises DeviceError."""
+    content = artifact.files.get(KERNELS, b"{}")
+    try:
+        rows = {
+            str(name): Kernel(tuple(map(str, row["nodes"])), row["macs"])
+            for name, row in json.loads(content).items()
+        }
+        if not all(k.macs is None or isinstance(k.macs, int) for k in rows.values()):
+            raise ValueError("multiply-accumulates are no number")
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise DeviceError(
+            f"the table of kernels for {artifact.chip} is damaged: {error}",
+            hint="compile the model again",
+        ) from error
+    return rows
+
+
+def calls_of(machine: Any, arguments: Sequence[Any]) -> list[Call]:
+    """The calls of kernels in one run of `main`, in a virtual machine of this process, in ns."""
+    from dlcc.targets.rpc.instrument import Instrument
+
+    instrument = Instrument()
+    attach = machine.module["set_instrument"]
+    attach(instrument)
+    try:
+        machine["main"](*arguments)
+    finally:
+        attach(None)
+    return instrument.take()
+
+
+def typical(runs: Sequence[Sequence[Call]]) -> list[Call]:
+    """Of several runs the median of each call; where not all make the same calls, the last run."""
+    if len({tuple(call.name for call in run) for run in runs}) > 1:
+        return list(runs[-1])
+    return [
+        replace(calls[0], spent=round(statistics.median(call.spent for call in calls)))
+        for calls in zip(*runs, strict=True)
+    ]
+
+
+def call_times(
+    calls: Sequence[Call], kernels: Mapping[str, Kernel], counted: str = ""
+) -> list[CallTime]:
+    """A row for each call. counted: the name of the events that were counted; "" for
+    nanoseconds."""
+    total = sum(call.spent for call in calls)
+    rows = []
+    for call in calls:
+        kernel = kernels.get(call.name, Kernel())
+        row = CallTime(
+            name=call.name,
+            sources=kernel.nodes,
+            placement=call.placement,
+            time_s=None if counted else call.spent * 1e-9,
+            counts={counted: call.spent} if counted else {},
+            bytes=call.bytes,
+            share=call.spent / total if total else 0.0,
+            macs=kernel.macs,
+        )
+        rows.append(row)
+    return rows
