@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
-from dlcc.targets.chips import Chip
+from dlcc.targets.chips import Chip, chips
 from dlcc.targets.errors import UnknownTarget, UsageError
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 KINDS: dict[str, str] = {
     "host": "dlcc.targets.host",
     "arm": "dlcc.targets.arm",
+    "opencl": "dlcc.targets.opencl",
     "hexagon": "dlcc.targets.hexagon",
 }
 
@@ -48,6 +49,7 @@ class Kind:
 
     chips: every chip of the kind, the default first.
     default_device: `local` or `emulator`, for sessions that name no device.
+    further_devices: addresses to try then where that one cannot be opened, which is said.
     static_shapes: whether every dimension must be known at compile time.
     build: optimised Relax module (`main` returns a tuple of tensors) -> artifact.
     open_device: address (`local`, `emulator`, `rpc://…`) -> device.
@@ -67,6 +69,7 @@ class Kind:
     lacks: Mapping[str, str] = field(default_factory=dict)
     runtime: str = "tvm"
     others: Mapping[str, Runtime] = field(default_factory=dict)
+    further_devices: tuple[str, ...] = ()
 
     def run_by(self, name: str | None) -> Runtime:
         """How models are built and run by a runtime; None or "": its own. Raises UsageError."""
@@ -93,8 +96,9 @@ def find_chip(name: str) -> Chip:
     Raises UnknownTarget with near names."""
     if name in KINDS:
         return kind(name).chips()[0]
-    # the host has one chip, named like its kind: no need to load a compiler to describe it here
-    rows = [chip for kind_name in KINDS if kind_name != "host" for chip in kind(kind_name).chips()]
+    # What is read off a machine is named like its kind: no need to load a compiler or a driver to
+    # describe a chip of the tables.
+    rows = [chip for chip in chips().values() if chip.kind in KINDS]
     known = {alias: chip for chip in rows for alias in (chip.name, *chip.short_names)}
     if name in known:
         return known[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from tvm import relax, tirx
 from dlcc.compiler.container import Compiled, Container, TensorSpec, open_container
 from dlcc.compiler.container.manifest import TargetRow
 from dlcc.compiler.errors import BadFeed, DeviceError, UnknownTarget, UsageError
-from dlcc.compiler.session import choose_targets
+from dlcc.compiler.places import choose_targets
 from dlcc.targets.artifact import Artifact
 from dlcc.targets.registry import find_chip, kind
 
@@ -135,6 +136,80 @@ def test_the_first_target_that_opens_is_taken(
         with_targets(container, bad, replace(bad, chip="worse")).session()
 
 
+def test_a_target_that_runs_at_once_is_not_talked_of(
+    container: Container, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "dlcc")
+    with container.session() as s:
+        assert s.passed_over == ()
+    with pytest.raises(DeviceError):
+        container.session(device="rpc://127.0.0.1:9")
+    assert caplog.messages == []
+
+
+@pytest.fixture(scope="module")
+def three(path: Path) -> Container:
+    """Code for this machine, code for Arm, and code that no loader takes, in this order."""
+    container = open_container(path)
+    good = container.artifact(container.targets[0])
+    arm = kind("arm").build(container.module(), find_chip("arm"))
+    bad = replace(good, chip="broken", files={"module.so": b"\x7fELF" + bytes(100)})
+    return with_targets(container, good, arm, bad)
+
+
+def test_the_order_asked_for_decides(three: Container, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "dlcc")
+    with three.session(target="broken, a76,host", device="local") as s:
+        assert (s.target, s.device) == ("host", "local")
+        assert s.run({"in/x": X})
+        broken, arm = s.passed_over
+    assert broken.startswith("host broken on local: ")
+    assert arm.startswith("arm cortex-a76 on local: ")
+    assert "64-bit Arm" in arm
+    assert caplog.messages[-3:] == [broken, arm, "host on local was chosen"]
+    with three.session(target="host,arm") as s:
+        assert (s.target, s.passed_over) == ("host", ())
+
+
+def test_a_known_target_without_code_is_passed_over(three: Container) -> None:
+    with three.session(target="hexagon,host") as s:
+        assert s.target == "host"
+        assert s.passed_over == ("hexagon: the container has no code for it",)
+    with pytest.raises(DeviceError, match=r"can run: hexagon: the container has .*; host broken"):
+        three.session(target="hexagon,broken")
+    for wanted in ("hexagon,a53", "hots,host", "host,"):
+        with pytest.raises(UnknownTarget) as caught:
+            three.session(target=wanted)
+        assert "it holds code for: host, arm cortex-a76, host broken" in caught.value.hint
+
+
+@pytest.mark.device("arm")
+def test_a_further_device_is_said(
+    three: Container, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Code for Arm runs on the emulator where this machine, tried first, is none."""
+    own = replace(kind("arm"), default_device="local", further_devices=("emulator",))
+    monkeypatch.setattr("dlcc.targets.arm.KIND", own)
+    if platform.machine() in ("aarch64", "arm64"):
+        pytest.skip("this machine runs it itself")
+    with three.session(target="arm") as s:
+        assert (s.target, s.device) == ("arm cortex-a76", "emulator")
+        np.testing.assert_array_equal(s.run({"in/x": X})["z"], 2 * X)
+        (reason,) = s.passed_over
+    assert reason.startswith("arm cortex-a76 on local: ")
+    assert reason in caplog.messages
+    with pytest.raises(DeviceError, match=r"^arm cortex-a76 on local: "):
+        three.session(target="arm", device="local")
+
+
+@pytest.mark.device("arm")
+def test_the_order_holds_at_an_address(three: Container, arm_address: str) -> None:
+    with three.session(target="broken,host,arm", device=arm_address) as s:
+        assert (s.target, s.device) == ("arm cortex-a76", arm_address)
+        assert len(s.passed_over) == 2
+        np.testing.assert_array_equal(s.run({"in/x": X})["z"], 2 * X)
+
+
 ROWS = [TargetRow(k, c, {}, ()) for k, c in (("host", "host"), ("arm", "cortex-a76"))]
 
 
@@ -146,10 +221,13 @@ ROWS = [TargetRow(k, c, {}, ()) for k, c in (("host", "host"), ("arm", "cortex-a
         ("arm", ["cortex-a76"]),
         ("cortex-a76", ["cortex-a76"]),
         ("a76", ["cortex-a76"]),
+        ("arm,host", ["cortex-a76", "host"]),
+        ("a76,host,arm", ["cortex-a76", "host"]),
+        ("hexagon,arm", ["cortex-a76"]),
     ],
 )
 def test_targets_by_kind_chip_and_short_name(wanted: str | None, chips: list[str]) -> None:
-    assert [row.chip for row in choose_targets(ROWS, wanted)] == chips
+    assert [row.chip for row in choose_targets(ROWS, wanted).rows] == chips
 
 
 @pytest.mark.parametrize("wanted", ["hots", "hexagon", ""])

@@ -105,9 +105,10 @@ def bench(
 @feed_options
 @json_option
 def profile(path: Path, signature: str | None, place: Place, feeds: Feeds, as_json: bool) -> None:
-    """Show what each kernel costs in one inference, on a device that counts for each.
+    """Show what each kernel costs in one inference, and what of the graph it computes.
 
-    Inputs without a file get random values.
+    Seconds, instructions on an emulated Arm device, packets on the DSP's emulator. Inputs without
+    a file get random values.
     """
     from dlcc.compiler.cli import arrays
     from dlcc.compiler.cli.show import show

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, NamedTuple, TypeVar, cast
+from inspect import signature
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 import click
 
@@ -124,6 +125,41 @@ class Part(NamedTuple):
     tag: str | None
 
 
+class How(NamedTuple):
+    """How a model is compiled: what `compile` takes by these names."""
+
+    checks: Literal["drop", "keep"]
+    runtime: str | None
+    fp16: bool
+
+
+def how_options(command: F) -> F:
+    """`--checks --runtime --fp16`, as the command's `how`."""
+    return _gathered(
+        command,
+        How,
+        "how",
+        click.option(
+            "--checks",
+            type=click.Choice(["drop", "keep"]),
+            default="drop",
+            show_default=True,
+            help="Whether Assert and CheckNumerics of the model stop it while it runs.",
+        ),
+        click.option(
+            "--runtime",
+            type=click.Choice(["tvm", "aot"]),
+            help="aot: libraries with a C API, which need no TVM; default: the target's own, for "
+            "CPUs tvm.",
+        ),
+        click.option(
+            "--fp16",
+            is_flag=True,
+            help="Keep floats in half precision on GPUs that compute in it; sums stay float32.",
+        ),
+    )
+
+
 def part_options(command: F) -> F:
     """`--signature --tag`, as the command's `part`."""
     return _gathered(
@@ -169,10 +205,10 @@ def time_limit_option(command: F) -> F:
 
 
 def device_options(command: F) -> F:
-    """`--device --target --threads --time-limit`, as the command's `place`."""
+    """`--device --target --order --threads --time-limit`, as the command's `place`."""
     return _gathered(
         command,
-        Place,
+        _place,
         "place",
         click.option(
             "--device",
@@ -187,10 +223,31 @@ def device_options(command: F) -> F:
             help="Kind or chip; default: the first in the container whose device opens.",
         ),
         click.option(
+            "--order",
+            metavar="TARGET,…",
+            help="Kinds or chips, the preferred first: the first whose device opens is taken.",
+        ),
+        click.option(
             "--threads", type=click.IntRange(1), metavar="N", help="CPU threads; default: all."
         ),
         time_limit_option,
     )
+
+
+def _place(
+    device: str | None,
+    target: str | None,
+    order: str | None,
+    threads: int | None,
+    time_limit_s: float,
+) -> Place:
+    if target is not None and order is not None:
+        from dlcc.compiler.errors import UsageError
+
+        raise UsageError(
+            "--target and --order both say where to run", hint="leave one of them away"
+        )
+    return Place(device, order if target is None else target, threads, time_limit_s)
 
 
 def feed_options(command: F) -> F:
@@ -223,14 +280,13 @@ def feed_options(command: F) -> F:
     )
 
 
-def _gathered(
-    command: F, record: type[Place | Feeds | Part], name: str, *options: Callable[[Any], Any]
-) -> F:
-    """The command with these options, whose values it gets as one record under `name`."""
+def _gathered(command: F, make: Callable[..., Any], name: str, *options: Callable[[Any], Any]) -> F:
+    """The command with these options, whose values it gets under `name` as `make` puts them."""
+    fields = signature(make).parameters
 
     @wraps(command)
     def with_record(**values: Any) -> Any:
-        values[name] = record(**{field: values.pop(field) for field in record._fields})
+        values[name] = make(**{field: values.pop(field) for field in fields})
         return command(**values)
 
     for option in reversed(options):

@@ -183,7 +183,8 @@ class Container:
         """Load the model on a device.
 
         device: an address (`local`, `emulator`, `rpc://…`); None: what each kind of target uses.
-        target: a kind or chip; None: the first target of the container whose device opens.
+        target: a kind or chip, or several joined by commas in the order of preference; None: all
+            of the container. The first whose device opens is taken.
         threads: CPU threads, None: all cores.   time_limit_s: of one remote call, seconds.
         signature: which of several; None: "serving_default", or the first.
         Raises UnknownTarget, UsageError, DeviceError, ToolchainError, BadContainer.
