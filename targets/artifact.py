@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+
+PLACEMENT = "placement.json"  # of code for two engines: which runs and holds what
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +19,8 @@ class Artifact:
     weights: constant tensors that `main` takes after the model's inputs (kept out of the code, so
         that they are stored once and mapped rather than copied).
     runtime: what the code runs on: "tvm", or "aot" for code that needs nothing but itself.
-    processor: what the code was generated for, in LLVM's words; "" for the chip itself.
+    processor: what the code was generated for, in LLVM's words, or the precision that was asked
+        for; "" for the chip itself.
     times_s: seconds that each step took, for `-v` and the compile-time benchmark.
     """
 
@@ -27,3 +31,10 @@ class Artifact:
     times_s: Mapping[str, float] = field(default_factory=dict)
     runtime: str = "tvm"
     processor: str = ""
+
+    def accelerated(self) -> list[bool]:
+        """Whether each weight lies on the accelerator; of code for one engine none does."""
+        if PLACEMENT not in self.files:
+            return [False] * len(self.weights)
+        placement = json.loads(self.files[PLACEMENT])
+        return [bool(on) for on in placement["weights_on_gpu"]]

@@ -18,9 +18,11 @@ import numpy as np
 
 from dlcc.targets.artifact import Artifact
 from dlcc.targets.closing import Closing
-from dlcc.targets.device import Bench, Device, require_tvm
+from dlcc.targets.device import Bench, CallTime, Device, require_tvm
 from dlcc.targets.errors import DeviceError
+from dlcc.targets.kernels import PROFILED_RUNS, call_times, calls_of, kernels_in, typical
 from dlcc.targets.registry import DeviceOptions
+from dlcc.targets.said import said
 
 log = logging.getLogger("dlcc")
 
@@ -98,14 +100,14 @@ def _stopping() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError, TypeError, MemoryError) as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise DeviceError(f"the model stopped while running: {lines[-1]}") from error
+        raise DeviceError(f"the model stopped while running: {said(error)}") from error
 
 
 class LocalProgram:
     """A model loaded into this process."""
 
-    def __init__(self, artifact: Artifact, threads: int) -> None:
+    def __init__(self, artifact: Artifact, threads: int, accelerator: Any = None) -> None:
+        """accelerator: TVM's device that runs a part of the code, None: the CPU runs all."""
         import tvm
         from tvm.runtime.vm import VirtualMachine
 
@@ -122,9 +124,16 @@ class LocalProgram:
                     f"{str(error).strip().splitlines()[-1]}",
                     hint="compile for the target `host`, or name a device with --device",
                 ) from error
-        self._vm: Any = VirtualMachine(module, tvm.cpu())
+        devices = [tvm.cpu()] if accelerator is None else [accelerator, tvm.cpu()]
+        self._vm: Any = VirtualMachine(module, devices)
         self._main: Any = self._vm["main"]
-        self._weights = [weight_tensor(weight) for weight in artifact.weights]
+        self._weights = [
+            tvm.runtime.tensor(np.asarray(weight, order="C"), accelerator)
+            if accelerated
+            else weight_tensor(weight)
+            for weight, accelerated in zip(artifact.weights, artifact.accelerated(), strict=True)
+        ]
+        self._kernels = kernels_in(artifact)
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         use_threads(self._threads)
@@ -145,6 +154,15 @@ class LocalProgram:
             self._main(*arguments)
             times_s.append(time.perf_counter() - began_s)
         return Bench(times_s=times_s)
+
+    def profile(self, inputs: Sequence[np.ndarray]) -> list[CallTime]:
+        """Seconds of each call of a kernel: the median of some runs, after one that warms up."""
+        use_threads(self._threads)
+        arguments = self._arguments(inputs)
+        with _stopping():
+            self._main(*arguments)
+            runs = [calls_of(self._vm, arguments) for _ in range(PROFILED_RUNS)]
+        return call_times(typical(runs), self._kernels)
 
     def drop(self) -> None:
         """Let go of code and weights."""

@@ -16,8 +16,10 @@ SMALL_BYTES = 64
 Key = tuple[str, tuple[int, ...], bytes]  # dtype, shape and digest of a constant
 
 
-def lift_weights(mod: IRModule) -> tuple[IRModule, list[np.ndarray]]:
-    """Make every constant tensor above 64 bytes a parameter of `main`.
+def lift_weights(
+    mod: IRModule, least_bytes: int = SMALL_BYTES + 1
+) -> tuple[IRModule, list[np.ndarray]]:
+    """Make every constant tensor of at least so many bytes a parameter of `main`.
 
     Before:  main(x) = loop(x) + const_1;  loop(x) = matmul(x, const_0)
     After:   main(x, weight_0, weight_1) = loop(x, weight_1) + weight_0
@@ -28,7 +30,7 @@ def lift_weights(mod: IRModule) -> tuple[IRModule, list[np.ndarray]]:
     parameters.
     """
     found: dict[Key, relax.Expr] = {}
-    needs = _needs(mod, found)
+    needs = _needs(mod, found, least_bytes)
     out = mod.clone()
     lifted = {name: _renewed(mod, name, needs, found) for name, keys in needs.items() if keys}
     for name, var in lifted.items():
@@ -39,7 +41,9 @@ def lift_weights(mod: IRModule) -> tuple[IRModule, list[np.ndarray]]:
     return out, weights
 
 
-def _needs(mod: IRModule, found: dict[Key, relax.Expr]) -> dict[str, dict[Key, None]]:
+def _needs(
+    mod: IRModule, found: dict[Key, relax.Expr], least_bytes: int
+) -> dict[str, dict[Key, None]]:
     """The constants that each function needs, in their order, its own first."""
     needs: dict[str, dict[Key, None]] = {}
     calls: dict[str, dict[str, None]] = {}
@@ -53,7 +57,7 @@ def _needs(mod: IRModule, found: dict[Key, relax.Expr]) -> dict[str, dict[Key, N
         def visit(
             expr: relax.Expr, own: dict[Key, None] = own, called: dict[str, None] = called
         ) -> None:
-            if (key := key_of(expr)) is not None:
+            if (key := key_of(expr, least_bytes)) is not None:
                 found.setdefault(key, expr)
                 own[key] = None
             elif isinstance(expr, relax.Call) and isinstance(expr.op, relax.GlobalVar):
@@ -70,12 +74,12 @@ def _needs(mod: IRModule, found: dict[Key, relax.Expr]) -> dict[str, dict[Key, N
     return needs
 
 
-def key_of(expr: relax.Expr) -> Key | None:
-    """What identifies a large constant tensor; None for any other expression."""
+def key_of(expr: relax.Expr, least_bytes: int = SMALL_BYTES + 1) -> Key | None:
+    """What identifies a constant tensor of so many bytes; None for any other expression."""
     if not hasattr(getattr(expr, "value", None), "numpy"):
         return None
     value = expr.value.numpy()
-    if value.nbytes <= SMALL_BYTES:
+    if value.nbytes < least_bytes:
         return None
     digest = hashlib.sha256(np.ascontiguousarray(value).tobytes()).digest()
     return str(value.dtype), tuple(value.shape), digest
@@ -125,8 +129,8 @@ class _Lifter(PyExprMutator):  # type: ignore[misc]
         self.lifted = lifted
 
     def visit_generic_const_(self, const: relax.Expr) -> relax.Expr:
-        key = key_of(const)
-        return const if key is None else self.weights[key]
+        key = key_of(const, least_bytes=0)
+        return const if key is None else self.weights.get(key, const)
 
     def visit_call_(self, call: relax.Call) -> relax.Expr:
         args = [self.visit_expr(a) for a in call.args]

@@ -8,23 +8,29 @@ import time
 import uuid
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dlcc.targets.artifact import Artifact
 from dlcc.targets.closing import Closing
-from dlcc.targets.device import Bench, require_tvm
-from dlcc.targets.errors import DeviceError, DeviceTimeout
+from dlcc.targets.device import Bench, CallTime, require_tvm
+from dlcc.targets.errors import DeviceError, DeviceTimeout, UsageError
+from dlcc.targets.kernels import PROFILED_RUNS, call_times, kernels_in, typical
 from dlcc.targets.registry import DeviceOptions
 from dlcc.targets.rpc.address import RpcAddress, parse_rpc
 from dlcc.targets.rpc.process import ServerProcess
 from dlcc.targets.rpc.relay import Relay
 from dlcc.targets.rpc.wire import TrackerClient, greet_server, open_port
 
+if TYPE_CHECKING:
+    from dlcc.targets.rpc.instrument import Call
+
 log = logging.getLogger("dlcc")
 
+BUILD_LIMIT_S = 600.0  # for a driver to compile all kernels of a model: PoCL takes 0.2 s for each
 BIG_CORES = 1  # TVM's thread pool: fastest cores first
 # A call costs about 15,000 events besides the inference, and that varies by some hundred.
 BIG_COUNT = 200_000_000  # so of this many they are less than 0.01 %
@@ -133,10 +139,13 @@ class RemoteDevice(Closing):
             self._end()
             raise
 
-    def load(self, artifact: Artifact) -> RemoteProgram:
-        """Send the code and the weights; raises DeviceError when the device cannot load them."""
+    def load(self, artifact: Artifact, accelerated: bool = False) -> RemoteProgram:
+        """Send the code and the weights; raises DeviceError when the device cannot load them.
+
+        accelerated: the code runs in part on the device's first OpenCL device."""
         require_tvm(artifact)
-        program = RemoteProgram(self, self._session, self._cpu, artifact)
+        devices = [self._session.cl(0), self._cpu] if accelerated else [self._cpu]
+        program = RemoteProgram(self, self._session, devices, artifact)
         self._programs.append(program)
         return program
 
@@ -184,18 +193,24 @@ class RemoteProgram:
     """A model on a device. Its code's file is gone from there as soon as it is loaded, so that
     nothing is left behind however the session ends; the loaded code does not need it."""
 
-    def __init__(self, device: RemoteDevice, session: Any, cpu: Any, artifact: Artifact) -> None:
+    def __init__(
+        self, device: RemoteDevice, session: Any, devices: Sequence[Any], artifact: Artifact
+    ) -> None:
+        """devices: TVM's, those that the code was made for in that order, the CPU last."""
         from tvm.runtime import tensor
         from tvm.runtime.vm import VirtualMachine
 
         self._device = device
-        self._cpu = cpu
+        self._cpu = devices[-1]
+        self._builds = len(devices) > 1
+        self._kernels = kernels_in(artifact)
         name = f"dlcc-{uuid.uuid4().hex}.so"
         with device.relay.call("loading the model"):
             session.upload(bytearray(artifact.files["module.so"]), name)
-            self._vm: Any = VirtualMachine(session.load_module(name), cpu)
+            self._vm: Any = VirtualMachine(session.load_module(name), list(devices))
             session.remove(name)
-            self._weights: list[Any] = [tensor(weight, cpu) for weight in artifact.weights]
+            places = zip(artifact.weights, artifact.accelerated(), strict=True)
+            self._weights: list[Any] = [tensor(w, devices[0 if on else -1]) for w, on in places]
             self._main: Any = self._vm["main"]
             # The outputs are a tuple that stays on the device; these two take it apart.
             self._size = device.function("ffi.ArraySize")
@@ -203,7 +218,7 @@ class RemoteProgram:
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """One inference; raises DeviceError when it fails and DeviceTimeout when it is late."""
-        with self._device.relay.call("running the model"):
+        with self._device.relay.call("running the model"), self._patience():
             outputs = self._main(*self._arguments(inputs))
             return [_to_numpy(output) for output in self._fields(outputs)]
 
@@ -212,13 +227,55 @@ class RemoteProgram:
 
         A device that counts: the events of one inference. Any other: `repeat` times in seconds.
         """
-        with self._device.relay.call("measuring the model"):
+        with self._device.relay.call("measuring the model"), self._patience():
             arguments = self._arguments(inputs)
             self._main(*arguments)
             if self._device.counts:
                 return Bench(counts=self._count(arguments))
             self._device.require_real_time()
             return Bench(times_s=self._times_s(arguments, repeat))
+
+    def profile(self, inputs: Sequence[np.ndarray]) -> list[CallTime]:
+        """Cost of each call of a kernel, after a run that warms up: events on a device that counts,
+        on any other seconds, the median of some runs.
+
+        Raises UsageError where the device's server cannot measure them."""
+        with self._device.relay.call("measuring each kernel"):
+            attach = self._device.function("dlcc.instrument")
+            if attach is not None and not self._device.counts:
+                self._device.require_real_time()
+        if attach is None:
+            raise UsageError(
+                f"the server of {self._device.address} cannot measure each kernel",
+                hint="put this dlcc's instrument.py beside its server.py; `dlcc bench` gives the "
+                "total",
+            )
+        counted = "instructions" if self._device.counts else ""
+        with self._device.relay.call("measuring each kernel"), self._patience():
+            arguments = self._arguments(inputs)
+            self._main(*arguments)
+            attach(self._vm.module)
+            try:
+                runs = [self._calls(arguments) for _ in range(1 if counted else PROFILED_RUNS)]
+            finally:
+                self._vm.module["set_instrument"](None)
+        return call_times(typical(runs), self._kernels, counted)
+
+    def _calls(self, arguments: Sequence[Any]) -> list[Call]:
+        from dlcc.targets.rpc.instrument import Call
+
+        self._main(*arguments)
+        take = self._device.function("dlcc.instrumented")
+        assert take is not None
+        rows = json.loads(take())
+        return [Call(**row) for row in rows]
+
+    def _patience(self) -> AbstractContextManager[None]:
+        """More time for a first run on a GPU, whose driver compiles the kernels in it."""
+        if not self._builds:
+            return nullcontext()
+        self._builds = False
+        return self._device.relay.allow(BUILD_LIMIT_S)
 
     def drop(self) -> None:
         """Let go of everything on the device."""

@@ -25,7 +25,7 @@ def matmul(s: Schedule, cpu: Cpu) -> None:
 
     Raises Declined for kernels that were not made for it."""
     kernel = tiled_kernel(s, "matmul")
-    _flatten_rows(s, kernel.epilogue)
+    flatten_rows(s, kernel.epilogue)
     i, j, k = s.get_loops(kernel.anchor)
     rows, columns, depth = (extent(s, loop) for loop in (i, j, k))
     tile_loop, panel_loop, inner = split_register_tile(s, i, j, kernel.tile, cpu.lanes)
@@ -58,7 +58,7 @@ def _panels_first(rows: int | None, columns: int, depth: int, pixels: int, cpu: 
     return x_again <= w_again
 
 
-def _flatten_rows(s: Schedule, epilogue: SBlockRV) -> None:
+def flatten_rows(s: Schedule, epilogue: SBlockRV) -> None:
     """Make the epilogue's leading dimensions one, as they are in the product."""
     shape = [v.dom.extent for v in s.get(epilogue).iter_vars]
     if len(shape) <= 2:

@@ -1,0 +1,182 @@
+"""Optimised Relax module -> one module for a GPU and the CPU beside it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import tvm
+from tvm import relax, tirx
+from tvm.ir import IRModule
+
+from dlcc.targets.artifact import PLACEMENT, Artifact
+from dlcc.targets.chips import Chip
+from dlcc.targets.cpu import codegen
+from dlcc.targets.cpu import schedule as cpu_schedule
+from dlcc.targets.cpu.arguments import own_arguments
+from dlcc.targets.cpu.build import REFUSALS, machine
+from dlcc.targets.cpu.fuse import fuse
+from dlcc.targets.cpu.legalize import legalize
+from dlcc.targets.cpu.outline import outline_branches
+from dlcc.targets.cpu.results import own_results
+from dlcc.targets.cpu.shipped import require_shipped
+from dlcc.targets.cpu.sources import kernels_of
+from dlcc.targets.cpu.tiles import Cpu
+from dlcc.targets.cpu.weights import lift_weights
+from dlcc.targets.in_place import write_in_place
+from dlcc.targets.kernels import KERNELS, kernel_table
+from dlcc.targets.link import link
+from dlcc.targets.opencl.engine import Engine
+from dlcc.targets.opencl.extremes import compare_extremes
+from dlcc.targets.opencl.functions import opencl_functions
+from dlcc.targets.opencl.half import HALF, halve
+from dlcc.targets.opencl.half_error import half_error
+from dlcc.targets.opencl.lower import lower
+from dlcc.targets.opencl.place import Placed, Where, place
+from dlcc.targets.opencl.schedule import schedule_kernel
+from dlcc.targets.opencl.suitable import why_not
+from dlcc.targets.opencl.target import host_of, host_target, tvm_target
+from dlcc.targets.steps import step
+
+log = logging.getLogger("dlcc")
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """Kernels with their schedules. table: what each computes. engines: where each runs.
+    reasons: of those on the CPU.
+    half_error: of half precision, over the largest output; None where it was not computed."""
+
+    placed: Placed
+    table: bytes
+    engines: dict[str, Where]
+    reasons: dict[str, str]
+    half_error: float | None = None
+
+
+def build(mod: IRModule, chip: Chip) -> Artifact:
+    """Code for a GPU and the CPU beside it.
+
+    mod: Relax module; `main` takes tensors and returns a tuple of tensors; dimensions may be
+        symbolic.
+    Returns an artifact of `module.so`, code of the CPU with the GPU's kernels as OpenCL C inside,
+    and `placement.json`: which weights lie on the GPU, and where each kernel runs and why.
+    Raises ToolchainError if there is no linker or if it fails.
+    """
+    times_s: dict[str, float] = {}
+    target = tvm_target(chip)
+    with step("schedule", times_s, REFUSALS):
+        done = _scheduled(mod, chip)
+    with tempfile.TemporaryDirectory(prefix="dlcc-build-") as folder:
+        with step("codegen", times_s, REFUSALS):
+            executable = _compiled(lower(done.placed.module, target, done.engines), target)
+            objects = codegen.write_objects(executable, host_target(chip), Path(folder))
+        with step("link", times_s, REFUSALS):
+            code = link(objects, machine(host_target(chip)))
+    files = {"module.so": code, PLACEMENT: _placement(done), KERNELS: done.table}
+    processor = HALF if _is_half(chip) else ""
+    return Artifact(chip.kind, chip.name, files, done.placed.weights, times_s, processor=processor)
+
+
+def scheduled(mod: IRModule, chip: Chip) -> str:
+    """The module with scheduled kernels as TVM script, for `compile --emit tir`."""
+    return str(_scheduled(mod, chip).placed.module.script())
+
+
+def kernels(mod: IRModule, chip: Chip) -> dict[str, list[str]]:
+    """Kernel -> the variables of `main` that it computes, for `check --why`; with the reason where
+    the CPU runs it."""
+    done = _scheduled(mod, chip)
+    return {
+        f"{name}, on the CPU ({done.reasons[name]})" if name in done.reasons else name: variables
+        for name, variables in kernels_of(done.placed.module).items()
+    }
+
+
+def assembly(mod: IRModule, chip: Chip) -> str:
+    """The kernels in OpenCL C, and those of the CPU as assembly text, for `compile --emit asm`."""
+    done, target = _scheduled(mod, chip), tvm_target(chip)
+    executable = _compiled(lower(done.placed.module, target, done.engines), target)
+    sources = [m.inspect_source() for m in executable.mod._collect_from_import_tree(_is_opencl)]
+    return "\n".join([*sources, codegen.assembly(executable)])
+
+
+def _is_opencl(module: tvm.runtime.Module) -> bool:
+    return str(module.kind) == "opencl"
+
+
+def _scheduled(mod: IRModule, chip: Chip) -> Scheduled:
+    host = host_target(chip)
+    mod, weights = lift_weights(fuse(legalize(mod, chip, host), host), least_bytes=1)
+    mod = write_in_place(own_arguments(own_results(mod)))
+    with host:
+        mod = codegen.reshape_in_place(outline_branches(require_shipped(mod)))
+        mod = relax.transform.DeadCodeElimination(["main"])(mod)  # kernels that are views by now
+    error = None
+    if _is_half(chip):
+        full, full_weights = mod, weights
+        mod, weights = halve(mod, weights, lambda kernel: not why_not(kernel, fp16=True))
+        error = half_error(full, full_weights, mod, weights)
+        log.info("%s: %s", chip.name, _told(error))
+    table = kernel_table(mod)  # before schedules change the loops that it counts
+    out, engines, reasons = _kernels(mod, chip)
+    return Scheduled(place(out, weights, engines), table, engines, reasons, error)
+
+
+def _kernels(mod: IRModule, chip: Chip) -> tuple[IRModule, dict[str, Where], dict[str, str]]:
+    """Every kernel with its schedule, where each runs, and why some run on the CPU."""
+    out = mod.clone()
+    engines: dict[str, Where] = {}
+    reasons: dict[str, str] = {}
+    for var in sorted(mod.get_global_vars(), key=lambda v: str(v.name_hint)):
+        if isinstance(mod[var], tirx.PrimFunc):
+            name = str(var.name_hint)
+            out[var], reason = _kernel(mod[var], name, chip)
+            engines[name] = "cpu" if reason else "gpu"
+            reasons |= {name: reason} if reason else {}
+    return out, engines, reasons
+
+
+def _is_half(chip: Chip) -> bool:
+    return chip.gpu is not None and chip.gpu.half
+
+
+def _told(error: float | None) -> str:
+    if error is None:
+        return "half precision; its error is not known: shapes are, when it runs"
+    return (
+        f"half precision is off by {error:.1e} of the largest output, on random inputs "
+        "(computed on this CPU)"
+    )
+
+
+def _kernel(kernel: tirx.PrimFunc, name: str, chip: Chip) -> tuple[tirx.PrimFunc, str]:
+    """A kernel with its schedule, and why it runs on the CPU; "" on the GPU."""
+    assert chip.gpu is not None
+    reason = why_not(kernel, chip.gpu.fp16)
+    if not reason:
+        made, verdict = schedule_kernel(kernel, name, Engine.of(chip))
+        if verdict.rule:
+            return compare_extremes(made).with_attr("target", tvm_target(chip)), ""
+        reason = list(verdict.declined.values())[-1]
+    log.debug("kernel %s runs on the CPU: %s", name, reason)
+    made, _ = cpu_schedule.schedule_kernel(kernel, name, Cpu.of(host_of(chip)))
+    return made.with_attr("target", host_target(chip)), reason
+
+
+def _compiled(mod: IRModule, target: tvm.target.Target) -> relax.VMExecutable:
+    with opencl_functions():
+        return codegen.compile_lowered(mod, target)
+
+
+def _placement(done: Scheduled) -> bytes:
+    content = {
+        "weights_on_gpu": done.placed.on_gpu,
+        "kernels": done.engines,
+        "reasons": done.reasons,
+        "half_error": done.half_error,
+    }
+    return json.dumps(content, indent=1, sort_keys=True).encode()
