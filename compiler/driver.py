@@ -8,6 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from dlcc.compiler.container.container import Container
@@ -37,6 +38,7 @@ def compile(
     tag: str | None = None,
     checks: Literal["drop", "keep"] = "drop",
     runtime: str | None = None,
+    fp16: bool = False,
 ) -> Container:
     """Compile a TensorFlow model.
 
@@ -48,24 +50,30 @@ def compile(
     signature, tag: which of a SavedModel's; several names joined by commas, or "all", go into one
         container; default: "serving_default" and "serve", or the only.
     checks: "keep": `Session.run` raises CheckFailed where an Assert or CheckNumerics fails.
-    runtime: "aot" for CPUs: libraries with a C API, without TVM.   Raises DlccError: see `errors`.
+    runtime: "aot" for CPUs: libraries with a C API, without TVM.
+    fp16: keep floats in half precision on GPUs that compute in it, with sums in float32; the log
+        says what that costs.   Raises DlccError: see `errors`.
     """
     _require_options(database, checks)
     times_s: dict[str, float] = defaultdict(float)  # over all graphs and targets
-    ways = [(chip, kind(chip.kind).run_by(runtime)) for chip in find_chips(target)]
+    ways = _ways(target, runtime, fp16)
     with _timed("import", times_s):
         from dlcc.compiler.frontend.load import load_all
     with _timed("load", times_s):
         graphs = load_all(model, inputs, outputs, signature=signature, tag=tag, checks=checks)
-        for graph in graphs:
-            _require_shapes(graph, ways)
+        _require_shapes(graphs, ways)
     parts = [_compiled(graph, ways, checks, times_s) for graph in graphs]
+    with _timed("package", times_s):
+        container = Container.of(graphs[0].name, parts, _options(graphs, fp16))
+    return _with_times(container, times_s)
+
+
+def _options(graphs: Sequence[Graph], fp16: bool) -> dict[str, str]:
+    """What the user asked for, for the manifest."""
     options = dict(graphs[0].options)
     if len(graphs) > 1:
         options["signature"] = ",".join(graph.signature for graph in graphs)
-    with _timed("package", times_s):
-        container = Container.of(graphs[0].name, parts, options)
-    return _with_times(container, times_s)
+    return options | ({"fp16": "yes"} if fp16 else {})
 
 
 def _with_times(container: Container, times_s: Mapping[str, float]) -> Container:
@@ -100,10 +108,17 @@ def _require_options(database: object, checks: str) -> None:
         raise UsageError(f"checks is {checks!r}", hint='"drop" or "keep"')
 
 
-def _require_shapes(graph: Graph, ways: Sequence[Way]) -> None:
-    """Every open dimension at once, where a target needs fixed shapes; raises ShapeNeeded."""
+def _ways(target: str, runtime: str | None, fp16: bool) -> list[Way]:
+    """Every chip with how models are built for it; raises UnknownTarget, UsageError."""
+    chips = in_half(find_chips(target)) if fp16 else find_chips(target)
+    return [(chip, kind(chip.kind).run_by(runtime)) for chip in chips]
+
+
+def _require_shapes(graphs: Sequence[Graph], ways: Sequence[Way]) -> None:
+    """Every open dimension of a graph at once, where a target needs fixed shapes; raises
+    ShapeNeeded."""
     static = [chip.kind for chip, runtime in ways if runtime.static_shapes]
-    open_ = [i for i in graph.inputs if i.is_open]
+    open_ = next(filter(None, ([i for i in g.inputs if i.is_open] for g in graphs)), [])
     if static and open_:
         options = " ".join(
             f"--input {i.name}=" + ",".join("N" if d is None else str(d) for d in i.shape)
@@ -122,6 +137,24 @@ def find_chips(target: str) -> list[Chip]:
         raise UnknownTarget("no target given", hint="`dlcc target list` shows them")
     chips = [find_chip(name) for name in names]
     return list({chip.name: chip for chip in chips}.values())
+
+
+def in_half(chips: Sequence[Chip]) -> list[Chip]:
+    """The chips, to compute in half precision where they can; raises UsageError if none can."""
+    able = [chip.name for chip in chips if chip.gpu is not None and chip.gpu.fp16]
+    if not able:
+        raise UsageError(
+            f"{', '.join(chip.name for chip in chips)} cannot compute in half precision",
+            hint="--fp16 is for GPUs that can: `dlcc target show CHIP` tells",
+        )
+    for chip in chips:
+        log.info("%s: %s", chip.name, "half precision" if chip.name in able else "float32")
+    return [
+        replace(chip, gpu=replace(chip.gpu, half=True))
+        if chip.gpu is not None and chip.name in able
+        else chip
+        for chip in chips
+    ]
 
 
 @contextmanager

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlcc.compiler.container import Container, SignatureRow, TargetRow
+from dlcc.compiler.driver import in_half
 from dlcc.compiler.errors import UsageError
 from dlcc.targets.chips import Chip
 from dlcc.targets.registry import find_chip
@@ -36,7 +38,7 @@ def written(container: Container, path: Path) -> Written:
 def listing(container: Container, form: str) -> str:
     """The graph as Relax script, or for each target its scheduled kernels or their assembly.
 
-    form: "relax", "tir" or "asm". Raises UsageError for a kind without listings."""
+    form: "relax", "tir" or "asm"."""
     several = len(container.signatures) > 1
     parts = [
         (f"# signature {row.name}\n" if several else "") + _signature_listing(container, row, form)
@@ -53,25 +55,32 @@ def _signature_listing(container: Container, row: SignatureRow, form: str) -> st
     parts = []
     for target in row.targets:
         shown = _shown(target, form)
-        parts.append(f"{comment} {target.name}\n{shown(module, find_chip(target.chip))}")
+        parts.append(f"{comment} {target.name}\n{shown(module, _chip_of(target))}")
     return "\n".join(parts)
 
 
+# kind, or kind and runtime -> the module that builds for it
+BUILDERS = {
+    "hexagon": "dlcc.targets.hexagon.build",
+    "opencl": "dlcc.targets.opencl.build",
+    "host": "dlcc.targets.cpu.build",
+    "arm": "dlcc.targets.cpu.build",
+}
+AHEAD = "dlcc.targets.cpu.ahead"
+HALF = "float16"  # TargetRow.processor of code in half precision
+
+
 def _shown(target: TargetRow, form: str) -> Callable[[IRModule, Chip], str]:
-    """What makes a listing for a target; raises UsageError for a kind without any."""
-    if target.kind == "hexagon":
-        from dlcc.targets.hexagon import build as hexagon
+    """What makes a listing for a target."""
+    ahead = target.runtime == "aot" and target.kind in ("host", "arm")
+    build = importlib.import_module(AHEAD if ahead else BUILDERS[target.kind])
+    shown: Callable[[IRModule, Chip], str] = {"tir": build.scheduled, "asm": build.assembly}[form]
+    return shown
 
-        return {"tir": hexagon.scheduled, "asm": hexagon.assembly}[form]
-    if target.kind not in ("host", "arm"):
-        raise UsageError(f"--emit {form} is for CPUs and the DSP; {target.kind} is neither")
-    if target.runtime == "aot":
-        from dlcc.targets.cpu import ahead
 
-        return {"tir": ahead.scheduled, "asm": ahead.assembly}[form]
-    from dlcc.targets.cpu import build as cpu
-
-    return {"tir": cpu.scheduled, "asm": cpu.assembly}[form]
+def _chip_of(target: TargetRow) -> Chip:
+    chip = find_chip(target.chip)
+    return in_half([chip])[0] if target.processor == HALF else chip
 
 
 def _sources_of(kind: str) -> Callable[[IRModule, Chip], dict[str, bytes]]:

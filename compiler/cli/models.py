@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import click
 
-from dlcc.compiler.cli.verbs import Part, Verb, json_option, part_options
+from dlcc.compiler.cli.verbs import How, Part, Verb, how_options, json_option, part_options
 
 Shape = tuple[int | str | None, ...]
 
@@ -89,18 +88,7 @@ output_option = click.option(
     help="Print the graph, the scheduled kernels or their assembly; writes a container only with "
     "-o. c: write a C library of the model to the folder -o; implies --runtime aot.",
 )
-@click.option(
-    "--checks",
-    type=click.Choice(["drop", "keep"]),
-    default="drop",
-    show_default=True,
-    help="Whether Assert and CheckNumerics of the model stop it while it runs.",
-)
-@click.option(
-    "--runtime",
-    type=click.Choice(["tvm", "aot"]),
-    help="aot: libraries with a C API, which need no TVM; default: the target's own, for CPUs tvm.",
-)
+@how_options
 @json_option
 def compile_model(
     model: str,
@@ -111,8 +99,7 @@ def compile_model(
     part: Part,
     database: Path | None,
     form: str | None,
-    checks: Literal["drop", "keep"],
-    runtime: str | None,
+    how: How,
     as_json: bool,
 ) -> None:
     """Compile a TensorFlow model into a container."""
@@ -127,8 +114,7 @@ def compile_model(
             inputs=dict(inputs) or None,
             outputs=list(outputs) or None,
             database=database,
-            checks=checks,
-            runtime=runtime or ("aot" if form == "c" else None),
+            **(how._replace(runtime="aot") if form == "c" and not how.runtime else how)._asdict(),
             **part._asdict(),
         )
     if form == "c":

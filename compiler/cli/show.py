@@ -102,6 +102,8 @@ def _cell(name: str, value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, int | float):
         return _number(name, value)
+    if _is_row(value):
+        return _cell(name, asdict(value))  # type: ignore[call-overload]
     if isinstance(value, Mapping):
         return _printable(", ".join(f"{k} {_cell(k, v)}" for k, v in value.items()))
     if isinstance(value, list | tuple):
