@@ -20,7 +20,7 @@ from dlcc.targets.device import Device
 from dlcc.targets.errors import DeviceError, ToolchainError
 from dlcc.targets.registry import DeviceOptions, kind
 from dlcc.targets.rpc.process import ServerProcess
-from dlcc.targets.unpack import Distribution, _merge_usr, mirror
+from dlcc.targets.unpack import Distribution, _keep_links_within, _merge_usr, mirror
 from dlcc.targets.wheels import _unzip
 from tests.device_models import layer, slow
 
@@ -273,3 +273,16 @@ def test_old_folders_are_merged_into_usr(tmp_path: Path) -> None:
     _merge_usr(tmp_path)
     assert sorted(p.name for p in (tmp_path / "lib/arch").iterdir()) == ["a.so", "b.so"]
     assert (tmp_path / "lib").is_symlink()
+
+
+def test_absolute_links_lead_into_the_folder(tmp_path: Path) -> None:
+    library = tmp_path / "usr/lib/arch/libm.so"
+    library.parent.mkdir(parents=True)
+    library.with_name("libm.so.6").write_text("here")
+    library.symlink_to("/lib/arch/libm.so.6")
+    library.with_name("relative.so").symlink_to("libm.so.6")
+    (tmp_path / "lib").symlink_to("/usr/lib")
+    _keep_links_within(tmp_path)
+    assert library.read_text() == "here"
+    assert os.readlink(library.with_name("relative.so")) == "libm.so.6"
+    assert os.readlink(tmp_path / "lib") == "usr/lib"

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from dlcc.targets.arm.opencl import offer_opencl
 from dlcc.targets.arm.qemu import COUNTERS_BYTES, Qemu, find_qemu
 from dlcc.targets.arm.userland import packages_of, python_of, userland
 from dlcc.targets.rpc import server
@@ -19,13 +20,14 @@ CPU = "cortex-a76"
 
 
 def start_emulator(
-    arguments: Sequence[str] = (), threads: int = 1, shown: bool = False
+    arguments: Sequence[str] = (), threads: int = 1, shown: bool = False, opencl: bool = False
 ) -> ServerProcess:
     """Start the emulated device on loopback; builds its files first where the cache has none.
 
     arguments: further ones of `targets/rpc/server.py`, for instance --port.
     threads: of a run; counts are exact for one thread, so more mean no counts.
     shown: whether the device's messages go to stderr.
+    opencl: whether it has an OpenCL device too.
     Raises ToolchainError when it cannot be built and DeviceError when it does not start.
     """
     qemu = find_qemu()
@@ -42,6 +44,9 @@ def start_emulator(
         log.warning("no instruction counts: they are exact for one thread only, not %d", threads)
     command += ["-cpu", CPU, "-L", str(root), str(python_of(root)), server.__file__]
     env = _guest_env(root, folder, threads)
+    if opencl:
+        more, variables = offer_opencl(packages_of(root), folder)
+        options, env = [*options, *more], env | variables
     return ServerProcess(command, options, env=env, folder=folder, shown=shown)
 
 
