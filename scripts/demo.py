@@ -27,10 +27,11 @@ from dlcc.targets.errors import DlccError
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """One row of the table. device: where it runs here; count: the event that is its cost."""
+    """One row of the table. device: where it runs here, None: the first place that it can.
+    count: the event that is its cost."""
 
     target: str
-    device: str
+    device: str | None
     summary: str
     count: str | None = None
 
@@ -38,6 +39,7 @@ class Engine:
 ENGINES = (
     Engine("host", "local", "this machine's CPU"),
     Engine("arm", "emulator", "Arm CPU, emulated", count="instructions"),
+    Engine("opencl", None, "a GPU through OpenCL; without one, PoCL on the CPU"),
     Engine("hexagon", "emulator", "Hexagon DSP, emulated", count="packets"),
 )
 
@@ -50,8 +52,9 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one engine made of the images held out of training."""
+    """What one engine made of the images held out of training. device: where it ran."""
 
+    device: str
     accuracy: float
     same_class: float
     max_difference: float
@@ -104,10 +107,12 @@ def measure(engine: Engine, container: Path, data: dict[str, np.ndarray]) -> Mea
             [session.run({"image": image[None]})["probabilities"] for image in images]
         )
         bench = session.bench({"image": images[:1]}, repeat=50)
+        device = session.device
     row = next(row for row in opened.targets if row.kind == engine.target)
     code = opened.artifact(row)
     expected = data["probabilities"]
     return Measured(
+        device=device,
         accuracy=float((said.argmax(axis=1) == data["label"]).mean()),
         same_class=float((said.argmax(axis=1) == expected.argmax(axis=1)).mean()),
         max_difference=float(np.abs(said - expected).max()),
@@ -146,11 +151,11 @@ def show(rows: dict[Engine, Measured | DlccError], data: dict[str, np.ndarray]) 
     table.add_row("TensorFlow", "local", f"{right:.1%}")
     for engine, row in rows.items():
         if isinstance(row, DlccError):
-            table.add_row(engine.target, engine.device, "[red]not run[/red]")
+            table.add_row(engine.target, engine.device or "", "[red]not run[/red]")
             continue
         table.add_row(
             engine.target if row.agrees else f"{engine.target} [red]WRONG[/red]",
-            engine.device,
+            row.device,
             f"{row.accuracy:.1%}",
             f"{row.same_class:.1%}",
             f"{row.max_difference:.1e}",
