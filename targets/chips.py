@@ -84,3 +84,8 @@ def chips() -> Mapping[str, Chip]:
         )
         for name, row in rows.items()
     }
+
+
+def chips_of(kind: str) -> tuple[Chip, ...]:
+    """The chips of a kind of target, in the order of its table."""
+    return tuple(chip for chip in chips().values() if chip.kind == kind)

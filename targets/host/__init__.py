@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dlcc.targets.chips import Chip
-from dlcc.targets.registry import DeviceOptions, Kind, Runtime
-
-if TYPE_CHECKING:
-    from tvm.ir import IRModule
-
-    from dlcc.targets.artifact import Artifact
-    from dlcc.targets.device import Device
+from dlcc.targets.lazily import function_of
+from dlcc.targets.registry import Kind, Runtime
 
 
 def _chips() -> tuple[Chip, ...]:
@@ -20,44 +13,20 @@ def _chips() -> tuple[Chip, ...]:
     return (host_chip(),)
 
 
-def _build(mod: IRModule, chip: Chip) -> Artifact:
-    from dlcc.targets.cpu.build import build
-
-    return build(mod, chip)
-
-
-def _build_ahead(mod: IRModule, chip: Chip) -> Artifact:
-    from dlcc.targets.cpu.ahead import build
-
-    return build(mod, chip)
-
-
-def _kernels(mod: IRModule, chip: Chip) -> dict[str, list[str]]:
-    from dlcc.targets.cpu.build import kernels
-
-    return kernels(mod, chip)
-
-
-def _open_device(address: str, options: DeviceOptions) -> Device:
-    from dlcc.targets.local import open_device
-
-    return open_device(address, options)
-
-
-def _open_ahead(address: str, options: DeviceOptions) -> Device:
-    from dlcc.targets.aot.device import open_device
-
-    return open_device(address, options)
-
-
 KIND = Kind(
     name="host",
     summary="this machine's CPU",
     chips=_chips,
     default_device="local",
     static_shapes=False,
-    build=_build,
-    open_device=_open_device,
-    kernels=_kernels,
-    others={"aot": Runtime(True, _build_ahead, _open_ahead)},
+    build=function_of("dlcc.targets.cpu.build", "build"),
+    open_device=function_of("dlcc.targets.local", "open_device"),
+    kernels=function_of("dlcc.targets.cpu.build", "kernels"),
+    others={
+        "aot": Runtime(
+            static_shapes=True,
+            build=function_of("dlcc.targets.cpu.ahead", "build"),
+            open_device=function_of("dlcc.targets.aot.device", "open_device"),
+        )
+    },
 )
