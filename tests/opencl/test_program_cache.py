@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -42,9 +43,21 @@ def programs(cache: Path) -> list[Path]:
     return sorted(cache.glob("*.clbin"))
 
 
-def test_a_program_is_built_once(tmp_path: Path) -> None:
-    cache = tmp_path / "cache"
-    run(TWO, cache, tmp_path)
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the program of TWO, to be copied."""
+    folder = tmp_path_factory.mktemp("built")
+    run(TWO, folder / "cache", folder)
+    return folder / "cache"
+
+
+@pytest.fixture
+def cache(built: Path, tmp_path: Path) -> Path:
+    """A folder of the test's own with that program in it."""
+    return Path(shutil.copytree(built, tmp_path / "cache"))
+
+
+def test_a_program_is_built_once(cache: Path, tmp_path: Path) -> None:
     (first,) = programs(cache)
     assert len(first.stem) == 64
     written = first.read_bytes(), first.stat().st_ino
@@ -56,11 +69,9 @@ def test_a_program_is_built_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut", "bit", "empty", "binary"])
-def test_a_damaged_program_is_built_anew_and_that_is_told(tmp_path: Path, damage: str) -> None:
-    import hashlib
-
-    cache = tmp_path / "cache"
-    run(TWO, cache, tmp_path)
+def test_a_damaged_program_is_built_anew_and_that_is_told(
+    cache: Path, tmp_path: Path, damage: str
+) -> None:
     (path,) = programs(cache)
     whole = path.read_bytes()
     start = whole.index(b"\n") + 1
@@ -80,9 +91,7 @@ def test_a_damaged_program_is_built_anew_and_that_is_told(tmp_path: Path, damage
     assert "built anew" not in run(TWO, cache, tmp_path)
 
 
-def test_the_folder_is_bounded_and_the_oldest_go_first(tmp_path: Path) -> None:
-    cache = tmp_path / "cache"
-    run(TWO, cache, tmp_path)
+def test_the_folder_is_bounded_and_the_oldest_go_first(cache: Path, tmp_path: Path) -> None:
     (first,) = programs(cache)
     bound = first.stat().st_size * 5 // 2
     for number, used_s in ((3, 2000), (4, 1000)):
