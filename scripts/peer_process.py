@@ -1,0 +1,162 @@
+"""A runtime in a process of its own, which times blocks of inferences when it is told to.
+
+Threads of most runtimes spin for a while after an inference, and slow down whoever runs next by
+up to a third. So each runtime has a process, only one of them works at a time, and a process
+answers when its threads have come to rest.
+
+The child writes a line of JSON when its model is loaded, {"difference": largest, as a fraction of
+the largest output}, and then for each line `go SECONDS` a list: seconds of each inference of a
+block that takes about so long. It ends at the end of its input.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import numpy as np
+from checkout import environment
+from peers import RUNTIMES, Runtime
+
+LEAST_RUNS = 5  # of a block
+FIRST_RUNS = 3  # to see how many make a block
+REST_S = 0.05  # threads rest when they use less than a tenth of so long
+LONGEST_SPIN_S = 5.0
+LONGEST_END_S = 10.0
+
+
+class WorkerError(Exception):
+    """The child failed; the text is the last that it said."""
+
+
+class Worker:
+    """The parent's end. Use it in a `with` block.
+
+    difference: of the runtime's result to the expected one, as a fraction of the largest."""
+
+    def __init__(self, runtime: str, model: Path, data: Path, threads: int) -> None:
+        """Starts the child and waits until its model is loaded; raises WorkerError."""
+        command = [sys.executable, __file__, runtime, str(model), str(data), str(threads)]
+        self._stack = ExitStack()
+        # a file, for a pipe that nobody reads fills up
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115  `close` closes it
+        self._stack.callback(self._said.close)
+        self._child = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._said,
+            env=environment(),
+            text=True,
+        )
+        self._stack.callback(self._end)
+        try:
+            self.difference = float(json.loads(self._answer())["difference"])
+        except BaseException:
+            self.close()
+            raise
+
+    def block(self, seconds: float) -> list[float]:
+        """Seconds of each inference of a block that takes about `seconds`; raises WorkerError."""
+        assert self._child.stdin is not None
+        try:
+            self._child.stdin.write(f"go {seconds}\n")
+            self._child.stdin.flush()
+        except BrokenPipeError:
+            raise WorkerError(self._last_words()) from None
+        return [float(s) for s in json.loads(self._answer())]
+
+    def close(self) -> None:
+        """End the child. Closing twice is fine."""
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _end(self) -> None:
+        try:
+            self._child.communicate(timeout=LONGEST_END_S)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.communicate()
+
+    def _answer(self) -> str:
+        assert self._child.stdout is not None
+        if line := self._child.stdout.readline():
+            return line
+        raise WorkerError(self._last_words())
+
+    def _last_words(self) -> str:
+        code = self._child.wait()
+        self._said.seek(0)
+        lines = self._said.read().strip().splitlines()
+        return lines[-1] if lines else f"exit code {code}"
+
+
+def come_to_rest() -> None:
+    """Wait until no thread of this process works; raises RuntimeError where one goes on."""
+    end_s = time.monotonic() + LONGEST_SPIN_S
+    while time.monotonic() < end_s:
+        before_s = time.process_time()
+        time.sleep(REST_S)
+        if time.process_time() - before_s < REST_S / 10:
+            return
+    raise RuntimeError(f"threads still work {LONGEST_SPIN_S:g} s after the last inference")
+
+
+def difference(said: np.ndarray, expected: np.ndarray) -> float:
+    """The largest, as a fraction of the largest expected; infinite for another shape."""
+    if said.shape != expected.shape:
+        return float("inf")
+    return float(np.abs(said - expected).max() / np.abs(expected).max())
+
+
+def serve(runtime: Runtime, expected: np.ndarray, asked: IO[str], answers: IO[str]) -> None:
+    """The child's end: compare once, then time a block for each line."""
+
+    def answer(content: object) -> None:
+        come_to_rest()
+        answers.write(json.dumps(content) + "\n")
+        answers.flush()
+
+    said = runtime.result()
+    typical_s = statistics.median(runtime.seconds(FIRST_RUNS))
+    answer({"difference": difference(said, expected)})
+    for line in asked:
+        word, seconds = line.split()
+        assert word == "go", line
+        times_s = runtime.seconds(max(LEAST_RUNS, round(float(seconds) / typical_s)))
+        typical_s = statistics.median(times_s)
+        answer(times_s)
+
+
+def main(args: Sequence[str]) -> int:
+    name, model, data, threads = args
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a runtime prints is no answer
+    arrays = np.load(data)
+    runtime = RUNTIMES[name](Path(model), arrays["input"], int(threads))
+    serve(runtime, arrays["output"], sys.stdin, answers)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
