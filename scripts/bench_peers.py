@@ -14,6 +14,7 @@ or that cannot take a network, is said so. Exit code 1 when a result is wrong or
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import hashlib
 import json
 import os
@@ -27,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from checkout import ROOT, cache_folder, environment
-from peer_process import Worker, WorkerError
+from peer_process import Block, Worker, WorkerError
 from peers import RUNTIMES, absent, versions
 from rich.console import Console
 from rich.progress import track
@@ -36,6 +37,7 @@ from zoo import NETWORKS
 from zoo_check import BAR, folder_of
 
 OURS = "dlcc"
+QUIET = 0.05  # cores that other work takes on an idle machine
 MEASURED = ("mobilenet_v1", "mobilenet_v2", "resnet50", "inception_v3", "efficientnet_b0")
 
 
@@ -44,11 +46,23 @@ class Timing:
     """One runtime on one network.   rounds_s: the median inference of each round.
 
     difference: of its result to TensorFlow's, as a fraction of the largest output.
-    why: there is no time."""
+    why: there is no time.   fastest_s: the best inference of all rounds.
+    others: cores that other work took meanwhile, the mean of the rounds."""
 
     rounds_s: Sequence[float] = ()
     difference: float | None = None
     why: str = ""
+    fastest_s: float | None = None
+    others: float = 0.0
+
+    @staticmethod
+    def of(blocks: Sequence[Block], difference: float) -> Timing:
+        return Timing(
+            rounds_s=[statistics.median(block.times_s) for block in blocks],
+            difference=difference,
+            fastest_s=min(min(block.times_s) for block in blocks),
+            others=statistics.mean(block.others for block in blocks),
+        )
 
     @property
     def wrong(self) -> bool:
@@ -166,7 +180,7 @@ def measure(network: str, threads: int, plan: Plan, folder: Path) -> Row:
 
 def take_turns(workers: Mapping[str, Worker], rounds: int, block_s: float) -> dict[str, Timing]:
     """A block of each in every round; each round begins with another, so none is always first."""
-    medians_s: dict[str, list[float]] = {name: [] for name in workers}
+    blocks: dict[str, list[Block]] = {name: [] for name in workers}
     failed: dict[str, str] = {}
     names = list(workers)
     for turn in range(rounds if names else 0):
@@ -175,13 +189,13 @@ def take_turns(workers: Mapping[str, Worker], rounds: int, block_s: float) -> di
             if name in failed:
                 continue
             try:
-                medians_s[name].append(statistics.median(workers[name].block(block_s)))
+                blocks[name].append(workers[name].block(block_s))
             except WorkerError as error:
                 failed[name] = str(error)
     return {
         name: Timing((), worker.difference, failed[name])
         if name in failed
-        else Timing(medians_s[name], worker.difference)
+        else Timing.of(blocks[name], worker.difference)
         for name, worker in workers.items()
     }
 
@@ -211,7 +225,9 @@ def show(rows: Sequence[Row], runtimes: Sequence[str]) -> None:
     Console().print(table)
     for threads, mean in geometric_means(rows).items():
         print(f"{threads} threads: dlcc / best peer, geometric mean {mean:.2f}")
-    print(f"rounds of a runtime differ by up to {spread(rows):.0%}")
+    others = max(timing.others for row in rows for timing in row.timings.values())
+    told = f"{others:.2f} of {os.cpu_count()} cores" if others >= QUIET else "next to nothing"
+    print(f"rounds of a runtime differ by up to {spread(rows):.0%}; other work took {told}")
     for note in notes(rows):
         print(note)
 
@@ -239,9 +255,7 @@ def as_json(rows: Sequence[Row], machine: str) -> str:
             "runtimes": {
                 name: {
                     "time_s": timing.time_s,
-                    "rounds_s": list(timing.rounds_s),
-                    "difference": timing.difference,
-                    "why": timing.why,
+                    **dataclasses.asdict(timing),
                 }
                 for name, timing in row.timings.items()
             },

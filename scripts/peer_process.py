@@ -5,12 +5,13 @@ up to a third. So each runtime has a process, only one of them works at a time, 
 answers when its threads have come to rest.
 
 The child writes a line of JSON when its model is loaded, {"difference": largest, as a fraction of
-the largest output}, and then for each line `go SECONDS` a list: seconds of each inference of a
-block that takes about so long. It ends at the end of its input.
+the largest output}, and then for each line `go SECONDS` {"times_s": of each inference of a block
+that takes about so long, "others": cores that other work took}. It ends at the end of its input.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import statistics
@@ -20,11 +21,13 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
 import numpy as np
+import psutil
 from checkout import environment
 from peers import RUNTIMES, Runtime
 
@@ -33,6 +36,14 @@ FIRST_RUNS = 3  # to see how many make a block
 REST_S = 0.05  # threads rest when they use less than a tenth of so long
 LONGEST_SPIN_S = 5.0
 LONGEST_END_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """times_s: of each inference.   others: cores that other processes and machines took."""
+
+    times_s: Sequence[float]
+    others: float
 
 
 class WorkerError(Exception):
@@ -66,15 +77,15 @@ class Worker:
             self.close()
             raise
 
-    def block(self, seconds: float) -> list[float]:
-        """Seconds of each inference of a block that takes about `seconds`; raises WorkerError."""
+    def block(self, seconds: float) -> Block:
+        """A block of inferences that takes about `seconds`; raises WorkerError."""
         assert self._child.stdin is not None
         try:
             self._child.stdin.write(f"go {seconds}\n")
             self._child.stdin.flush()
         except BrokenPipeError:
             raise WorkerError(self._last_words()) from None
-        return [float(s) for s in json.loads(self._answer())]
+        return Block(**json.loads(self._answer()))
 
     def close(self) -> None:
         """End the child. Closing twice is fine."""
@@ -122,6 +133,20 @@ def come_to_rest() -> None:
     raise RuntimeError(f"threads still work {LONGEST_SPIN_S:g} s after the last inference")
 
 
+def watched(runtime: Runtime, count: int) -> Block:
+    """Time inferences, and see what else the machine does meanwhile."""
+
+    def elsewhere_s() -> float:
+        busy = psutil.cpu_times()
+        spent = (busy.user, busy.nice, busy.system, busy.irq, busy.softirq, busy.steal)
+        return float(sum(spent)) - time.process_time()
+
+    began_s, before_s = time.monotonic(), elsewhere_s()
+    times_s = runtime.seconds(count)
+    spent_s = elsewhere_s() - before_s
+    return Block(times_s, max(0.0, spent_s / (time.monotonic() - began_s)))
+
+
 def difference(said: np.ndarray, expected: np.ndarray) -> float:
     """The largest, as a fraction of the largest expected; infinite for another shape."""
     if said.shape != expected.shape:
@@ -143,9 +168,9 @@ def serve(runtime: Runtime, expected: np.ndarray, asked: IO[str], answers: IO[st
     for line in asked:
         word, seconds = line.split()
         assert word == "go", line
-        times_s = runtime.seconds(max(LEAST_RUNS, round(float(seconds) / typical_s)))
-        typical_s = statistics.median(times_s)
-        answer(times_s)
+        block = watched(runtime, max(LEAST_RUNS, round(float(seconds) / typical_s)))
+        typical_s = statistics.median(block.times_s)
+        answer(dataclasses.asdict(block))
 
 
 def main(args: Sequence[str]) -> int:

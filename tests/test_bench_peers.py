@@ -127,20 +127,21 @@ class Turn:
 
     difference = 1e-6
 
-    def __init__(self, name: str, asked: list[str]) -> None:
-        self.name, self.asked = name, asked
+    def __init__(self, name: str, asked: list[str], process) -> None:
+        self.name, self.asked, self.process = name, asked, process
 
-    def block(self, seconds: float) -> list[float]:
+    def block(self, seconds: float):
         self.asked.append(self.name)
-        return [seconds, seconds, 9.0]
+        return self.process.Block([seconds, 0.1, 9.0], len(self.asked))
 
 
 def test_runtimes_take_turns_and_none_is_always_first(script) -> None:
     bench, asked = script("bench_peers"), []
-    workers = {name: Turn(name, asked) for name in "abc"}
+    workers = {name: Turn(name, asked, sys.modules["peer_process"]) for name in "abc"}
     timings = bench.take_turns(workers, 3, 0.5)
     assert "".join(asked) == "abcbcacab"
-    assert {t.time_s for t in timings.values()} == {0.5}
+    assert {(t.time_s, t.fastest_s) for t in timings.values()} == {(0.5, 0.1)}
+    assert [t.others for t in timings.values()] == [5, 5, 5]  # the mean of the turns
     assert bench.take_turns({}, 3, 0.5) == {}
 
 
@@ -149,8 +150,9 @@ def test_a_child_compares_once_and_times_blocks(script, model: Path, folder: Pat
     with process.Worker("dlcc", model, folder / "mobilenet_v1.npz", 1) as worker:
         assert worker.difference == 0
         blocks = [worker.block(0.001), worker.block(0.001)]
-    assert all(len(block) >= process.LEAST_RUNS for block in blocks)
-    assert all(seconds > 0 for block in blocks for seconds in block)
+    assert all(len(block.times_s) >= process.LEAST_RUNS for block in blocks)
+    assert all(seconds > 0 for block in blocks for seconds in block.times_s)
+    assert all(block.others >= 0 for block in blocks)
     worker.close()  # again
 
 
