@@ -47,12 +47,13 @@ class Timing:
 
     difference: of its result to TensorFlow's, as a fraction of the largest output.
     why: there is no time.   fastest_s: the best inference of all rounds.
-    others: cores that other work took meanwhile, the mean of the rounds."""
+    cores, others: that it used, and that other work took meanwhile; means of the rounds."""
 
     rounds_s: Sequence[float] = ()
     difference: float | None = None
     why: str = ""
     fastest_s: float | None = None
+    cores: float = 0.0
     others: float = 0.0
 
     @staticmethod
@@ -61,6 +62,7 @@ class Timing:
             rounds_s=[statistics.median(block.times_s) for block in blocks],
             difference=difference,
             fastest_s=min(min(block.times_s) for block in blocks),
+            cores=statistics.mean(block.cores for block in blocks),
             others=statistics.mean(block.others for block in blocks),
         )
 

@@ -6,7 +6,8 @@ answers when its threads have come to rest.
 
 The child writes a line of JSON when its model is loaded, {"difference": largest, as a fraction of
 the largest output}, and then for each line `go SECONDS` {"times_s": of each inference of a block
-that takes about so long, "others": cores that other work took}. It ends at the end of its input.
+that takes about so long, "cores": that it used, "others": that other work took}. It ends at the
+end of its input.
 """
 
 from __future__ import annotations
@@ -40,9 +41,11 @@ LONGEST_END_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """times_s: of each inference.   others: cores that other processes and machines took."""
+    """times_s: of each inference.   cores: that the runtime used, to see that it has the threads it
+    was given.   others: cores that other processes and machines took."""
 
     times_s: Sequence[float]
+    cores: float
     others: float
 
 
@@ -141,10 +144,11 @@ def watched(runtime: Runtime, count: int) -> Block:
         spent = (busy.user, busy.nice, busy.system, busy.irq, busy.softirq, busy.steal)
         return float(sum(spent)) - time.process_time()
 
-    began_s, before_s = time.monotonic(), elsewhere_s()
+    began_s, own_s, other_s = time.monotonic(), time.process_time(), elsewhere_s()
     times_s = runtime.seconds(count)
-    spent_s = elsewhere_s() - before_s
-    return Block(times_s, max(0.0, spent_s / (time.monotonic() - began_s)))
+    own_s, other_s = time.process_time() - own_s, elsewhere_s() - other_s
+    wall_s = time.monotonic() - began_s
+    return Block(times_s, own_s / wall_s, max(0.0, other_s / wall_s))
 
 
 def difference(said: np.ndarray, expected: np.ndarray) -> float:

@@ -148,11 +148,17 @@ class TensorFlow(Runtime):
     kept = True
 
     def __init__(self, model: Path, x: np.ndarray, threads: int) -> None:
-        tf = _tensorflow()
+        from zoo import stderr_closed
+
+        with stderr_closed():
+            import tensorflow as tf
+        # before anything makes the pools, for they are one for all sessions of a process; that
+        # between operators too: by itself it has as many threads as there are cores
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
         v1 = tf.compat.v1
         with tf.Graph().as_default() as graph:
             tf.import_graph_def(v1.GraphDef.FromString(model.read_bytes()), name="")
-        # the threads between operators too: by themselves they are as many as cores
         threads_of = {"intra_op_parallelism_threads": threads}
         threads_of["inter_op_parallelism_threads"] = threads
         self._session = v1.Session(graph=graph, config=v1.ConfigProto(**threads_of))

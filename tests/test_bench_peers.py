@@ -132,7 +132,7 @@ class Turn:
 
     def block(self, seconds: float):
         self.asked.append(self.name)
-        return self.process.Block([seconds, 0.1, 9.0], len(self.asked))
+        return self.process.Block([seconds, 0.1, 9.0], 1.0, len(self.asked))
 
 
 def test_runtimes_take_turns_and_none_is_always_first(script) -> None:
@@ -152,7 +152,7 @@ def test_a_child_compares_once_and_times_blocks(script, model: Path, folder: Pat
         blocks = [worker.block(0.001), worker.block(0.001)]
     assert all(len(block.times_s) >= process.LEAST_RUNS for block in blocks)
     assert all(seconds > 0 for block in blocks for seconds in block.times_s)
-    assert all(block.others >= 0 for block in blocks)
+    assert all(block.cores > 0 and block.others >= 0 for block in blocks)
     worker.close()  # again
 
 
