@@ -11,11 +11,10 @@ from contextlib import contextmanager
 from tvm import ir, tirx
 from tvm.ir import Op
 
-Lower = Callable[[ir.Expr], ir.Expr]
+from dlcc.targets.cpu.lowering import Lower, lowered_by
 
 ATTR = "llvm.FLowerIntrinsic"
 DEFAULT = "default.FLowerIntrinsic"  # what counts for an operator without a rule for LLVM
-LEVEL = 99  # above TVM's own rules
 
 
 @contextmanager
@@ -24,14 +23,11 @@ def vector_math() -> Iterator[None]:
 
     TVM keeps these rules for the whole process; on leaving, its own are back.
     """
-    before = {name: Op.get(name).get_attr(ATTR) for name in RULES}
-    for name, rule in RULES.items():
-        _set(name, _float32_only(rule, before[name] or Op.get(name).get_attr(DEFAULT)))
-    try:
+    ops = {name: Op.get(name) for name in RULES}
+    before = {name: op.get_attr(ATTR) or op.get_attr(DEFAULT) for name, op in ops.items()}
+    rules = {name: _float32_only(rule, before[name]) for name, rule in RULES.items()}
+    with lowered_by(ATTR, rules):
         yield
-    finally:
-        for name, old in before.items():
-            _set(name, old)
 
 
 def exp(x: ir.Expr) -> ir.Expr:
@@ -111,13 +107,6 @@ def _float32_only(rule: Lower, otherwise: Lower | None) -> Lower:
         return tirx.Let(name, x, rule(name))
 
     return lower
-
-
-def _set(name: str, rule: Lower | None) -> None:
-    op = Op.get(name)
-    op.reset_attr(ATTR)
-    if rule is not None:
-        op.set_attr(ATTR, rule, LEVEL)
 
 
 def _dtype(x: ir.Expr) -> str:

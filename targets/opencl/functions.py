@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 from tvm import ir, tirx
-from tvm.ir import Op
 
-Lower = Callable[[ir.Expr], ir.Expr]
-
-ATTR = "opencl.FLowerIntrinsic"
-LEVEL = 99  # above TVM's own rules
+from dlcc.targets.cpu.lowering import Lower, lowered_by
 
 # Called by their own names for every type. Source: OpenCL C 1.2, 6.12.2.
 BY_NAME = (
@@ -20,19 +15,9 @@ BY_NAME = (
 )
 
 
-@contextmanager
-def opencl_functions() -> Iterator[None]:
-    """Within it, code generation for OpenCL knows them.
-
-    TVM keeps these rules for the whole process; on leaving, its own are back."""
-    before = {name: Op.get(name).get_attr(ATTR) for name in RULES}
-    for name, rule in RULES.items():
-        _set(name, rule)
-    try:
-        yield
-    finally:
-        for name, old in before.items():
-            _set(name, old)
+def opencl_functions() -> AbstractContextManager[None]:
+    """Within it, code generation for OpenCL knows them."""
+    return lowered_by("opencl.FLowerIntrinsic", RULES)
 
 
 def _by_name(call: ir.Expr) -> ir.Expr:
@@ -51,10 +36,3 @@ RULES: dict[str, Lower] = {
     **{f"tirx.{name}": _by_name for name in BY_NAME},
     "tirx.sigmoid": _sigmoid,
 }
-
-
-def _set(name: str, rule: Lower | None) -> None:
-    op = Op.get(name)
-    op.reset_attr(ATTR)
-    if rule is not None:
-        op.set_attr(ATTR, rule, LEVEL)
