@@ -24,13 +24,14 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Self
+from typing import IO
 
 import numpy as np
 import psutil
 from checkout import environment
 from peers import RUNTIMES, Runtime
+
+from dlcc.targets.closing import Closing
 
 LEAST_RUNS = 5  # of a block
 FIRST_RUNS = 3  # to see how many make a block
@@ -53,7 +54,7 @@ class WorkerError(Exception):
     """The child failed; the text is the last that it said."""
 
 
-class Worker:
+class Worker(Closing):
     """The parent's end. Use it in a `with` block.
 
     difference: of the runtime's result to the expected one, as a fraction of the largest."""
@@ -93,17 +94,6 @@ class Worker:
     def close(self) -> None:
         """End the child. Closing twice is fine."""
         self._stack.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _end(self) -> None:
         try:

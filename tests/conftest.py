@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -13,6 +17,18 @@ from dlcc.targets.rpc.dsp import Emulator
 from dlcc.targets.rpc.process import ServerProcess
 
 DEVICES = {"arm": "arm_server", "hexagon": "hexagon", "opencl": "opencl"}
+
+
+SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """A function: name -> the script as a module, which is forgotten afterwards."""
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    for path in SCRIPTS.glob("*.py"):
+        monkeypatch.delitem(sys.modules, path.stem, raising=False)
+    return importlib.import_module
 
 
 @pytest.fixture(autouse=True)

@@ -26,15 +26,6 @@ MODEL = """
 X = np.random.default_rng(1).standard_normal((4, 8), "float32")
 
 
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch):
-    """A function: name -> the script as a module, which is forgotten afterwards."""
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    for module in ("checkout", "zoo", "zoo_check", "peers", "peer_process", "bench_peers"):
-        monkeypatch.delitem(sys.modules, module, raising=False)
-    return __import__
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """max(x, 0) in place of a network of the zoo."""

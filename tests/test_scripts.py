@@ -8,35 +8,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ROOT / "scripts"
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch):
-    """A function: name -> the script as a module, which is forgotten afterwards."""
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-
-    def load(name: str) -> ModuleType:
-        for module in (
-            "checkout",
-            "install",
-            "checks",
-            "zoo",
-            "zoo_check",
-            "bench_compile",
-            "bench_import",
-            "ops_doc",
-        ):
-            monkeypatch.delitem(sys.modules, module, raising=False)
-        return __import__(name)
-
-    return load
 
 
 @pytest.fixture
