@@ -13,7 +13,19 @@ import tvm_ffi
 
 from dlcc.targets.errors import DeviceError
 
-LIBRARIES = ("libOpenCL.so.1", "libOpenCL.so", "libOpenCL_adreno.so", "libmali.so")
+# Those that the runtime tries (runtime/loader.cc), in its order.
+LIBRARIES = (
+    "libOpenCL.so.1",
+    "libOpenCL.so",
+    "libOpenCL_adreno.so.1",
+    "libOpenCL_adreno.so",
+    "/vendor/lib64/libOpenCL.so",
+    "/system/vendor/lib64/libOpenCL.so",
+    "/vendor/lib64/libOpenCL_adreno.so",
+    "/vendor/lib64/egl/libGLES_mali.so",
+    "libmali.so.1",
+    "libmali.so",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +60,8 @@ def found_devices(address: str) -> list[Found]:
 
         use_pocl()
     elif not has_library():  # then the plug-in need not be built to know
-        raise _no_device(f"there is none of {', '.join(LIBRARIES)}")
+        names = ", ".join(name for name in LIBRARIES if not name.startswith("/"))
+        raise _no_device(f"there is none of {names}")
     load_plugin()
     rows = json.loads(tvm_ffi.get_global_func("dlcc.opencl.devices")())
     if not rows:

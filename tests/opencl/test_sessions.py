@@ -120,6 +120,14 @@ def test_a_machine_without_opencl_says_what_to_do(
     assert "--device emulator" in caught.value.hint
 
 
+def test_the_runtime_tries_the_libraries_that_are_looked_for() -> None:
+    from dlcc.targets.opencl.found import LIBRARIES
+    from dlcc.targets.opencl.plugin import SOURCES
+
+    listed = (SOURCES / "loader.cc").read_text().split("kNames[] = {")[1].split("};")[0]
+    assert tuple(re.findall(r'"(.+?)"', listed)) == LIBRARIES
+
+
 def test_memory_that_is_not_there_is_told_in_bytes(tmp_path: Path) -> None:
     graph, outputs = graph_of(
         lambda tf, x: tf.reduce_max(tf.sort(tf.broadcast_to(x, (20000, 15000)) * 2.0)),
