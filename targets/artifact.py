@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+HALF = "float16"  # Artifact.processor of code in half precision
 PLACEMENT = "placement.json"  # of code for two engines: which runs and holds what
 
 

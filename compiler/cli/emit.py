@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from dlcc.compiler.container import Container, SignatureRow, TargetRow
 from dlcc.compiler.driver import in_half
 from dlcc.compiler.errors import UsageError
+from dlcc.targets.artifact import HALF
 from dlcc.targets.chips import Chip
 from dlcc.targets.registry import find_chip
 
@@ -67,7 +68,6 @@ BUILDERS = {
     "arm": "dlcc.targets.cpu.build",
 }
 AHEAD = "dlcc.targets.cpu.ahead"
-HALF = "float16"  # TargetRow.processor of code in half precision
 
 
 def _shown(target: TargetRow, form: str) -> Callable[[IRModule, Chip], str]:

@@ -12,7 +12,7 @@ import tvm
 from tvm import relax, tirx
 from tvm.ir import IRModule
 
-from dlcc.targets.artifact import PLACEMENT, Artifact
+from dlcc.targets.artifact import HALF, PLACEMENT, Artifact
 from dlcc.targets.chips import Chip
 from dlcc.targets.cpu import codegen
 from dlcc.targets.cpu import schedule as cpu_schedule
@@ -32,7 +32,7 @@ from dlcc.targets.link import link
 from dlcc.targets.opencl.engine import Engine
 from dlcc.targets.opencl.extremes import compare_extremes
 from dlcc.targets.opencl.functions import opencl_functions
-from dlcc.targets.opencl.half import HALF, halve
+from dlcc.targets.opencl.half import halve
 from dlcc.targets.opencl.half_error import half_error
 from dlcc.targets.opencl.lower import lower
 from dlcc.targets.opencl.place import Placed, Where, place

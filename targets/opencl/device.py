@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from dlcc.targets.artifact import Artifact
+from dlcc.targets.artifact import HALF, Artifact
 from dlcc.targets.closing import Closing
 from dlcc.targets.device import Device, require_tvm
 from dlcc.targets.errors import DeviceError
@@ -87,7 +87,7 @@ class RemoteGpu(Closing):
 def _require_half(artifact: Artifact, facts: Mapping[str, Any]) -> None:
     """Refuse code in half precision before its first run, where the driver would; facts: of the
     device, as its driver tells them."""
-    if artifact.processor == "float16" and not facts["fp16"]:
+    if artifact.processor == HALF and not facts["fp16"]:
         raise DeviceError(
             f"the OpenCL device {facts['name']} has no half precision (cl_khr_fp16)",
             hint="compile without --fp16 for it",

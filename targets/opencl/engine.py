@@ -12,28 +12,23 @@ from dlcc.targets.cpu.tiles import FLOAT_BYTES
 class Engine:
     """A chip in the units of schedules.
 
-    lanes: float32 numbers that a work-item loads at once.   registers: such vectors it may keep.
-    units: compute units.   subgroup: work-items in lockstep; 1 on a CPU.
-    work_group: most work-items of a work-group.   local_bytes: their local memory.
+    lanes: float32 numbers that a work-item loads at once.   units: compute units.
+    subgroup: work-items in lockstep; 1 on a CPU.   work_group: most work-items of a work-group.
     """
 
     lanes: int
-    registers: int
     units: int
     subgroup: int
     work_group: int
-    local_bytes: int
 
     @staticmethod
     def of(chip: Chip) -> Engine:
         assert chip.gpu is not None
         return Engine(
             lanes=chip.vector_bits // (8 * FLOAT_BYTES),
-            registers=chip.vector_registers,
             units=chip.cores,
             subgroup=chip.gpu.subgroup,
             work_group=chip.gpu.work_group,
-            local_bytes=chip.gpu.local_bytes,
         )
 
     @property

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 from tvm import relax, te, tirx
-from tvm.ir import GlobalVar, IRModule, Op
+from tvm.ir import GlobalVar, IRModule
 
+from dlcc.targets.artifact import HALF
 from dlcc.targets.cpu.sources import SOURCES
+from dlcc.targets.opencl.place import is_call
 
-HALF, FULL = "float16", "float32"
+FULL = "float32"
 LARGEST = float(np.finfo(np.float16).max)
 
 Kernel = tuple[str, tuple[bool, ...]]  # its name, and which operands are half
@@ -86,7 +88,7 @@ class _Halver:
         if self.is_for_gpu(value):
             self.kernel(binding.var, value)
             return
-        if _is(value, "relax.reshape") and value.args[0] in self.half:
+        if is_call(value, "relax.reshape") and value.args[0] in self.half:
             made = relax.op.reshape(self.half[value.args[0]], value.args[1])
             self.half[binding.var] = self.emit(made, _in(binding.var.ty, HALF))
             return
@@ -96,7 +98,7 @@ class _Halver:
 
     def is_for_gpu(self, value: Any) -> bool:
         """Whether a value is what a kernel of the GPU makes, in one tensor."""
-        if not _is(value, "relax.call_tir") or not isinstance(value.ty, relax.TensorType):
+        if not is_call(value, "relax.call_tir") or not isinstance(value.ty, relax.TensorType):
             return False
         return self.on_gpu(self.mod[value.args[0]])
 
@@ -104,7 +106,7 @@ class _Halver:
         """A call whose operands and result are float16 where they are float32."""
         given = call.args[1]
         operands = list(given.fields) if isinstance(given, relax.Tuple) else [given]
-        args = [self.as_half(a) if _is_full(a.ty) else self.as_it_is(a) for a in operands]
+        args = [self.as_half(a) if _is_full(a.ty) else self.as_itis_call(a) for a in operands]
         made = relax.Call(self.group(call, operands, args), [*args, *call.args[2:]])
         if not _is_full(call.ty):
             relax.expr._update_type(made, call.ty)
@@ -152,16 +154,16 @@ class _Halver:
             if np.abs(value, where=np.isfinite(value), out=np.zeros_like(value)).max(initial=0) > (
                 LARGEST
             ):
-                return self.as_it_is(expr)
+                return self.as_itis_call(expr)
             made = relax.Var(f"{expr.name}_half", _in(expr.ty, HALF))
             self.params.append(made)
             self.kept.append(value.astype(np.float16))
         else:
-            made = self.emit(_cast(self.builder, self.as_it_is(expr), HALF), _in(expr.ty, HALF))
+            made = self.emit(_cast(self.builder, self.as_itis_call(expr), HALF), _in(expr.ty, HALF))
         self.half[expr] = made
         return made
 
-    def as_it_is(self, expr: Any) -> Any:
+    def as_itis_call(self, expr: Any) -> Any:
         """A value, with what it reads bound before."""
         self.need(expr)
         return expr
@@ -201,7 +203,3 @@ def _in(type_: Any, dtype: str) -> Any:
 
 def _is_full(type_: Any) -> bool:
     return isinstance(type_, relax.TensorType) and str(type_.dtype) == FULL
-
-
-def _is(expr: Any, name: str) -> bool:
-    return isinstance(expr, relax.Call) and isinstance(expr.op, Op) and expr.op.name == name

@@ -7,10 +7,10 @@ from typing import Any, TypeAlias
 
 import tvm
 from tvm import relax
-from tvm.ir import GlobalVar, IRModule, Op, StringImm
+from tvm.ir import GlobalVar, IRModule, StringImm
 
 from dlcc.targets.cpu.codegen import LOWER
-from dlcc.targets.opencl.place import TO_DEVICE, Where
+from dlcc.targets.opencl.place import TO_DEVICE, Where, is_call
 
 # of a call that is bound to a variable: its operands in place of those it has, or None
 Rewrite: TypeAlias = Callable[[Any, relax.Call], list[Any] | None]
@@ -78,7 +78,7 @@ def _allocate(func: relax.Function, kernels: Mapping[str, Where]) -> Rewrite:
     engines = _written_by(func, kernels)
 
     def rewrite(var: Any, call: relax.Call) -> list[Any] | None:
-        if not _is(call, "relax.builtin.alloc_tensor"):
+        if not is_call(call, "relax.builtin.alloc_tensor"):
             return None
         shape, dtype, _, scope = call.args
         engine = engines.get(var, "cpu")
@@ -109,7 +109,7 @@ def _written_by(func: relax.Function, kernels: Mapping[str, Where]) -> dict[Any,
             return
         for binding in (b for block in expr.blocks for b in block.bindings):
             value = binding.value
-            if _is(value, "relax.builtin.alloc_tensor"):
+            if is_call(value, "relax.builtin.alloc_tensor"):
                 allocated.add(binding.var)
             elif isinstance(value, relax.Call):
                 for arg in value.args:
@@ -125,7 +125,3 @@ def _engine_of(call: relax.Call, kernels: Mapping[str, Where]) -> Where:
         return kernels[str(call.op.name_hint)]
     is_copy = isinstance(call.op, relax.ExternFunc) and call.op.global_symbol == TO_DEVICE
     return "gpu" if is_copy else "cpu"
-
-
-def _is(expr: Any, name: str) -> bool:
-    return isinstance(expr, relax.Call) and isinstance(expr.op, Op) and expr.op.name == name

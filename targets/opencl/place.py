@@ -65,6 +65,11 @@ def place(mod: IRModule, weights: Sequence[np.ndarray], kernels: Mapping[str, Wh
     return found
 
 
+def is_call(expr: Any, name: str) -> bool:
+    """Whether an expression is a call of the operator of that name."""
+    return isinstance(expr, relax.Call) and isinstance(expr.op, Op) and expr.op.name == name
+
+
 def home(type_: Any) -> Place:
     """Where a value lies that goes from function to function."""
     if isinstance(type_, relax.TupleType):
