@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from dlcc.targets.errors import DeviceError
+
 HALF = "float16"  # Artifact.processor of code in half precision
 PLACEMENT = "placement.json"  # of code for two engines: which runs and holds what
 
@@ -34,8 +36,21 @@ class Artifact:
     processor: str = ""
 
     def accelerated(self) -> list[bool]:
-        """Whether each weight lies on the accelerator; of code for one engine none does."""
+        """Whether each weight lies on the accelerator; of code for one engine none does.
+
+        Raises DeviceError for a placement that does not fit the weights."""
         if PLACEMENT not in self.files:
             return [False] * len(self.weights)
-        placement = json.loads(self.files[PLACEMENT])
-        return [bool(on) for on in placement["weights_on_gpu"]]
+        try:
+            found = list(json.loads(self.files[PLACEMENT])["weights_on_gpu"])
+        except (KeyError, ValueError, TypeError) as error:
+            raise self._misplaced(str(error)) from error
+        if len(found) != len(self.weights) or not all(isinstance(on, bool) for on in found):
+            raise self._misplaced(f"it is not for {len(self.weights)} weights")
+        return found
+
+    def _misplaced(self, why: str) -> DeviceError:
+        return DeviceError(
+            f"the placement of weights for {self.chip} is damaged: {why}",
+            hint="compile the model again",
+        )

@@ -15,7 +15,9 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 pytest.importorskip("tensorflow")
 
 from dlcc.compiler import compile
+from dlcc.compiler.errors import DeviceError
 from dlcc.compiler.why import why
+from dlcc.targets.artifact import Artifact
 from dlcc.targets.device import CallTime
 from tests.opencl.engines import graph_of, random_feed, tensorflows
 
@@ -58,6 +60,15 @@ def test_what_opencl_lacks_runs_on_the_cpu_and_says_why() -> None:
     assert "cpu" in places(rows)
     assert any("float64" in reason for reason in placement["reasons"].values())
     assert set(placement["kernels"].values()) <= {"gpu", "cpu"}
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b'{"weights_on_gpu": [true, false]}', b'{"weights_on_gpu": [1]}']
+)
+def test_a_damaged_placement_is_refused(content: bytes) -> None:
+    artifact = Artifact("opencl", "opencl", {"placement.json": content}, [np.zeros(3)])
+    with pytest.raises(DeviceError, match="placement of weights for opencl is damaged"):
+        artifact.accelerated()
 
 
 def test_why_names_the_reason() -> None:
