@@ -1,11 +1,11 @@
-"""exp, tanh and sigmoid of float32 as polynomials, which LLVM turns into vector code.
+"""exp, tanh, sigmoid and erf of float32 as polynomials, which LLVM turns into vector code.
 
 Left alone, TVM calls the C library once an element: an efficient-net spends most of its time there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from tvm import ir, tirx
@@ -19,7 +19,7 @@ DEFAULT = "default.FLowerIntrinsic"  # what counts for an operator without a rul
 
 @contextmanager
 def vector_math() -> Iterator[None]:
-    """Within it, code generation for CPUs lowers float32 exp, tanh and sigmoid to polynomials.
+    """Within it, code generation for CPUs lowers float32 exp, tanh, sigmoid and erf to polynomials.
 
     TVM keeps these rules for the whole process; on leaving, its own are back.
     """
@@ -30,59 +30,131 @@ def vector_math() -> Iterator[None]:
         yield
 
 
-def exp(x: ir.Expr) -> ir.Expr:
-    """e**x to 1 ulp for normal results; inf above 88.73, 0 below -103.97, nan for nan.
+# Minimax of (e**x - 1 - x) / x**2 in x up to ln(2) / 2: 3.1e-9 of e**x. Highest power first. Fitted
+# with Lawson's weights, as are those of erf.
+EXP = (1.3814583746e-3, 8.3687239543e-3, 4.1668388735e-2, 1.6666520573e-1, 4.9999993444e-1)
 
-    x = n ln 2 + f, e**x = 2**n e**f. Polynomial and split of ln 2: Cephes, expf.c (S. Moshier).
-    """
+
+def exp(x: ir.Expr) -> ir.Expr:
+    """e**x to 1 ulp for normal results; inf above 88.73, 0 below -103.97, nan for nan."""
     f32 = _constants(x)
     # `max(c, x)` keeps a nan in x, `max(x, c)` does not: both are a compare and a select
     x = tirx.max(f32(-104.0), x)
-    x = tirx.min(f32(89.0), x)
+    return _exp(tirx.min(f32(89.0), x), _power_of_any)
+
+
+def _exp(x: ir.Expr, power: Callable[[ir.Expr, ir.Expr], ir.Expr]) -> ir.Expr:
+    """e**x = 2**n e**f to 1 ulp, with x = n ln 2 + f. power: p, n -> p 2**n, for the n there are.
+
+    Split of ln 2, the first part of which n multiplies exactly: Cephes, expf.c (S. Moshier)."""
+    f32 = _constants(x)
     # adding 1.5 * 2**23 rounds to the nearest integer and leaves it in the low bits of the sum
     magic = 12582912.0
     shifted = _var("shifted", x)
-    n_bits = tirx.reinterpret(_like(x, "int32"), shifted)
-    n = _var("n", n_bits)
-    f = _var("f", x)
-    p = f32(1.9875691500e-4)
-    for c in (1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1):
-        p = p * f + f32(c)
-    p = p * f * f + f + f32(1.0)
-    # 2**n in two halves: n reaches 129 and -150, which one exponent cannot hold
-    half = _var("half", n_bits)
-    value = p * _power_of_two(half) * _power_of_two(n - half)
-    value = tirx.Let(half, n >> _int(n, 1), value)
+    n_bits = _bits(shifted)
+    n, f, one_f = _var("n", n_bits), _var("f", x), _var("one_f", x)
+    # 1 + f is rounded; what that cuts off comes back with the small terms
+    p = one_f + (_polynomial(EXP, f) * f * f + (f32(1.0) - one_f + f))
+    value = tirx.Let(one_f, f32(1.0) + f, power(p, n))
     whole = shifted - f32(magic)
     value = tirx.Let(f, x - whole * f32(0.693359375) - whole * f32(-2.12194440e-4), value)
     value = tirx.Let(n, n_bits - _int(n, 0x4B400000), value)
     return tirx.Let(shifted, x * f32(1.44269504088896341) + f32(magic), value)
 
 
+def _power_of_any(p: ir.Expr, n: ir.Expr) -> ir.Expr:
+    """p 2**n in two steps: n reaches 129 and -150, which one exponent cannot hold."""
+    half = _var("half", n)
+    return tirx.Let(half, n >> _int(n, 1), p * _power_of_two(half) * _power_of_two(n - half))
+
+
+def _power_of_some(p: ir.Expr, n: ir.Expr) -> ir.Expr:
+    """p 2**n for n from -126 to 127."""
+    return p * _power_of_two(n)
+
+
 def sigmoid(x: ir.Expr) -> ir.Expr:
-    """1 / (1 + e**-x)."""
-    one = _constants(x)(1.0)
-    return one / (one + exp(_constants(x)(0.0) - x))
+    """1 / (1 + e**-x) to 2 ulp. Below 0 it is s = e**x / (1 + e**x) as e**x - s e**x, where the
+    rounding of the quotient is lost in the difference; above 0, 1 - s likewise."""
+    f32 = _constants(x)
+    e, size, top = _var("e", x), _var("size", x), _var("top", x)
+    value = top - top * (e / (f32(1.0) + e))
+    value = tirx.Let(top, tirx.Select(x < f32(0.0), e, f32(1.0)), value)
+    value = tirx.Let(e, _exp(tirx.max(f32(-104.0), f32(0.0) - size), _power_of_any), value)
+    return tirx.Let(size, _abs(x), value)
 
 
 def tanh(x: ir.Expr) -> ir.Expr:
     """tanh to 2 ulp; right for inf and nan. Source: Cephes, tanhf.c (S. Moshier)."""
     f32 = _constants(x)
-    z, size = _var("z", x), _var("size", x)
-    p = f32(-5.70498872745e-3)
-    for c in (2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1):
-        p = p * z + f32(c)
-    near = (p * z + f32(1.0)) * x  # not `p * z * x + x`, which is 0.0 for -0.0
+    z, size, twice = _var("z", x), _var("size", x), _var("twice", x)
+    near = (_polynomial(TANH, z) * z + f32(1.0)) * x  # `p * z * x + x` would be 0.0 for -0.0
     far = _var("far", x)
-    value = tirx.Select(x < f32(0.0), f32(0.0) - far, far)
-    value = tirx.Select(size < f32(0.625), near, value)
+    value = tirx.Select(size < f32(0.625), near, _with_sign(far, x))
     value = tirx.Let(z, x * x, value)
     # bound to a name: TVM's simplifier visits the sides of a select twice, and a `Let` only once
-    value = tirx.Let(far, f32(1.0) - f32(2.0) / (exp(size + size) + f32(1.0)), value)
-    return tirx.Let(size, tirx.Select(x < f32(0.0), f32(0.0) - x, x), value)
+    e = _exp(twice, _power_of_some)
+    value = tirx.Let(far, f32(1.0) - f32(2.0) / (e + f32(1.0)), value)
+    # tanh of 10 is 1
+    value = tirx.Let(twice, tirx.min(f32(20.0), size + size), value)
+    return tirx.Let(size, _abs(x), value)
 
 
-RULES: dict[str, Lower] = {"tirx.exp": exp, "tirx.sigmoid": sigmoid, "tirx.tanh": tanh}
+TANH = (-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1)
+
+# Minimax of (erf x) / x - 1 in x**2 up to 0.92 (3.9e-10 of erf), and of -log(erfc x) / x in x from
+# 0.9 to 4 (3.1e-9 of erf); highest power first. Fitted to scipy.special.
+ERF_NEAR = (
+    8.3824260403e-5, -8.1456073848e-4, 5.2012871345e-3, -2.6859500647e-2,
+    1.1283697339e-1, -3.7612633856e-1, 1.2837916665e-1,
+)  # fmt: skip
+ERF_FAR = (
+    -2.1454966593e-4, 3.2196034158e-3, -2.2904844255e-2,
+    1.0528501392e-1, 6.3570075678e-1, 1.1285195449,
+)  # fmt: skip
+
+
+def erf(x: ir.Expr) -> ir.Expr:
+    """erf to 1 ulp: x + x p(x**2) up to 0.92, 1 - e**(-x q(x)) beyond; 1 from 4 on."""
+    f32 = _constants(x)
+    size, near, far, q = (_var(name, x) for name in ("size", "near", "far", "q"))
+    value = tirx.Select(size < f32(0.92), near, _with_sign(far, x))
+    e = _exp(f32(0.0) - q * _polynomial(ERF_FAR, q), _power_of_some)
+    value = tirx.Let(far, f32(1.0) - e, value)
+    value = tirx.Let(q, tirx.min(f32(4.0), size), value)
+    value = tirx.Let(near, x + x * _polynomial(ERF_NEAR, x * x), value)
+    return tirx.Let(size, _abs(x), value)
+
+
+RULES: dict[str, Lower] = {
+    "tirx.exp": exp,
+    "tirx.sigmoid": sigmoid,
+    "tirx.tanh": tanh,
+    "tirx.erf": erf,
+}
+
+
+def _polynomial(coefficients: Sequence[float], x: ir.Expr) -> ir.Expr:
+    """By Horner's rule, the highest power first."""
+    f32 = _constants(x)
+    value = f32(coefficients[0])
+    for c in coefficients[1:]:
+        value = value * x + f32(c)
+    return value
+
+
+def _abs(x: ir.Expr) -> ir.Expr:
+    return tirx.reinterpret(_dtype(x), _bits(x) & _int(_bits(x), 0x7FFFFFFF))
+
+
+def _with_sign(size: ir.Expr, sign: ir.Expr) -> ir.Expr:
+    """`size`, which is not negative, with the sign of the other."""
+    bits = _bits(size) | (_bits(sign) & _int(_bits(sign), -0x80000000))
+    return tirx.reinterpret(_dtype(size), bits)
+
+
+def _bits(x: ir.Expr) -> ir.Expr:
+    return tirx.reinterpret(_like(x, "int32"), x)
 
 
 def _plain_sigmoid(x: ir.Expr) -> ir.Expr:
