@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from dlcc.targets.device import CallTime
 from dlcc.targets.errors import DeviceError
+from dlcc.targets.tuned import KNOBS, WORKLOAD, Knobs
 
 if TYPE_CHECKING:
+    from tvm import tirx
     from tvm.ir import IRModule
 
     from dlcc.targets.artifact import Artifact
@@ -26,10 +28,14 @@ PROFILED_RUNS = 5  # of a model whose time is measured
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """nodes: what of the graph it computes.   macs: multiply-accumulates, None where not known."""
+    """nodes: what of the graph it computes.   macs: multiply-accumulates, None where not known.
+    workload: what tuning records name it by, "" for a kernel without knobs.
+    knobs: what tuning chose, {} where the cost model did."""
 
     nodes: tuple[str, ...] = ()
     macs: int | None = None
+    workload: str = ""
+    knobs: Knobs = field(default_factory=dict)
 
 
 def kernel_table(mod: IRModule) -> bytes:
@@ -41,9 +47,29 @@ def kernel_table(mod: IRModule) -> bytes:
 
     rows = {
         name: {"nodes": nodes_of(mod, variables), "macs": counted(mod[name]) or None}
+        | planned(mod[name])
         for name, variables in kernels_of(mod).items()
     }
     return json.dumps(rows, sort_keys=True, ensure_ascii=False, indent=1).encode() + b"\n"
+
+
+def planned(kernel: tirx.PrimFunc) -> dict[str, Any]:
+    """Workload and knobs of a kernel that is not scheduled yet, {} of one that has none."""
+    import tvm_ffi
+    from tvm import s_tir
+
+    found: dict[str, Any] = {}
+
+    def visit(node: Any) -> None:
+        if isinstance(node, s_tir.SBlock) and WORKLOAD in node.annotations:
+            knobs = {
+                str(name): value if isinstance(value, int) else str(value)
+                for name, value in node.annotations[KNOBS].items()
+            }
+            found.update(workload=str(node.annotations[WORKLOAD]), knobs=knobs)
+
+    tvm_ffi.structural_walk(kernel.body, visit)
+    return found
 
 
 def kernels_in(artifact: Artifact) -> dict[str, Kernel]:
@@ -51,7 +77,12 @@ def kernels_in(artifact: Artifact) -> dict[str, Kernel]:
     content = artifact.files.get(KERNELS, b"{}")
     try:
         rows = {
-            str(name): Kernel(tuple(map(str, row["nodes"])), row["macs"])
+            str(name): Kernel(
+                tuple(map(str, row["nodes"])),
+                row["macs"],
+                str(row.get("workload", "")),
+                dict(row.get("knobs", {})),
+            )
             for name, row in json.loads(content).items()
         }
         if not all(k.macs is None or isinstance(k.macs, int) for k in rows.values()):

@@ -6,10 +6,11 @@ import difflib
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from dlcc.targets.chips import Chip, chips
 from dlcc.targets.errors import UnknownTarget, UsageError
+from dlcc.targets.tuned import UNTUNED, Knobs, Tuned
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule
@@ -34,12 +35,23 @@ class DeviceOptions:
     time_limit_s: float = 60.0
 
 
+class Build(Protocol):
+    """Optimised Relax module (`main` returns a tuple of tensors) and what tuning chose -> code."""
+
+    def __call__(self, mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED, /) -> Artifact: ...
+
+
+def no_space(_workload: str, _chip: Chip) -> Sequence[Knobs]:
+    """The choices where rules have no knobs: the cost model's."""
+    return [{}]
+
+
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """A way to run models of a kind beside its own. The fields are those of `Kind`."""
 
     static_shapes: bool
-    build: Callable[[IRModule, Chip], Artifact]
+    build: Build
     open_device: Callable[[str, DeviceOptions], Device]
 
 
@@ -51,9 +63,11 @@ class Kind:
     default_device: `local` or `emulator`, for sessions that name no device.
     further_devices: addresses to try then where that one cannot be opened, which is said.
     static_shapes: whether every dimension must be known at compile time.
-    build: optimised Relax module (`main` returns a tuple of tensors) -> artifact.
+    build: module -> artifact.
     open_device: address (`local`, `emulator`, `rpc://…`) -> device.
     kernels: optimised Relax module -> kernel -> the variables of `main` that it computes.
+    schedules: version of its rules: what was tuned with another is stale.
+    space: text of a workload -> the choices of knobs to try, the cost model's, {}, first.
     lacks: TensorFlow ops that cannot run there -> why, in a few words.
     runtime: name of its own way to run models, "tvm" or "aot".   others: further ones by name.
     """
@@ -63,13 +77,15 @@ class Kind:
     chips: Callable[[], tuple[Chip, ...]]
     default_device: str
     static_shapes: bool
-    build: Callable[[IRModule, Chip], Artifact]
+    build: Build
     open_device: Callable[[str, DeviceOptions], Device]
     kernels: Callable[[IRModule, Chip], Mapping[str, Sequence[str]]]
     lacks: Mapping[str, str] = field(default_factory=dict)
     runtime: str = "tvm"
     others: Mapping[str, Runtime] = field(default_factory=dict)
     further_devices: tuple[str, ...] = ()
+    schedules: int = 1
+    space: Callable[[str, Chip], Sequence[Knobs]] = no_space
 
     def run_by(self, name: str | None) -> Runtime:
         """How models are built and run by a runtime; None or "": its own. Raises UsageError."""

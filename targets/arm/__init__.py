@@ -15,6 +15,8 @@ KIND = Kind(
     build=function_of("dlcc.targets.cpu.build", "build"),
     open_device=function_of("dlcc.targets.arm.device", "open_device"),
     kernels=function_of("dlcc.targets.cpu.build", "kernels"),
+    schedules=1,
+    space=function_of("dlcc.targets.cpu.space", "space"),
     others={
         "aot": Runtime(
             static_shapes=True,

@@ -33,6 +33,7 @@ from dlcc.targets.cpu.schedule import schedule
 from dlcc.targets.errors import ToolchainError
 from dlcc.targets.link import without_debug
 from dlcc.targets.steps import step
+from dlcc.targets.tuned import UNTUNED, Tuned
 
 GLIBC = "2.28"  # the oldest that the shared library loads with: Debian 10, RHEL 8
 COMMENT = (
@@ -41,7 +42,7 @@ COMMENT = (
 )
 
 
-def build(mod: IRModule, chip: Chip) -> Artifact:
+def build(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> Artifact:
     """A static and a shared library of kernels, driver, pool of threads, and parameters.
 
     mod: Relax module; `main` takes tensors of known shape and returns a tuple of tensors.
@@ -50,7 +51,7 @@ def build(mod: IRModule, chip: Chip) -> Artifact:
     do, and where a compiler or linker is missing or fails.
     """
     times_s: dict[str, float] = {}
-    made, target = _compile(mod, chip, times_s)
+    made, target = _compile(mod, chip, tuned, times_s)
     with tempfile.TemporaryDirectory(prefix="dlcc-build-") as name, step("link", times_s):
         files = _libraries(made, machine(target), Path(name))
     files["dlcc_aot.h"] = runtime_source("dlcc_aot.h").encode()
@@ -60,7 +61,7 @@ def build(mod: IRModule, chip: Chip) -> Artifact:
 
 def sources(mod: IRModule, chip: Chip) -> dict[str, bytes]:
     """File name -> content of all that makes a library of the model, for `compile --emit c`."""
-    made, target = _compile(mod, chip, {})
+    made, target = _compile(mod, chip, UNTUNED, {})
     tools = aot.Tools(
         comment=COMMENT,
         compiler=f"clang --target={target.attrs['mtriple']}",
@@ -82,17 +83,19 @@ def assembly(mod: IRModule, chip: Chip) -> str:
     return aot.assembly(_scheduled(mod, chip, target), target, None)
 
 
-def _scheduled(mod: IRModule, chip: Chip, target: tvm.target.Target) -> IRModule:
-    legal = legalize(sort_on_own(mod, target), chip, target)
+def _scheduled(
+    mod: IRModule, chip: Chip, target: tvm.target.Target, tuned: Tuned = UNTUNED
+) -> IRModule:
+    legal = legalize(sort_on_own(mod, target), chip, target, tuned)
     return schedule(note_macs(fuse(legal, target)), chip)
 
 
 def _compile(
-    mod: IRModule, chip: Chip, times_s: dict[str, float]
+    mod: IRModule, chip: Chip, tuned: Tuned, times_s: dict[str, float]
 ) -> tuple[Made, tvm.target.Target]:
     target = codegen.tvm_target(dict(chip.tvm))
     with step("schedule", times_s):
-        mod = _scheduled(mod, chip, target)
+        mod = _scheduled(mod, chip, target, tuned)
     made = aot.make(mod, target, None, times_s)
     code = without_debug(made.code, machine(target)) if made.code else b""
     return replace(made, code=code), target

@@ -22,15 +22,16 @@ from dlcc.targets.in_place import write_in_place
 from dlcc.targets.kernels import KERNELS, kernel_table
 from dlcc.targets.link import link
 from dlcc.targets.steps import step
+from dlcc.targets.tuned import UNTUNED, Tuned
 
 REFUSALS = (tvm.error.InternalError, ValueError)
 
 
-def build(mod: IRModule, chip: Chip) -> Artifact:
+def build(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> Artifact:
     """Code for a CPU.
 
     mod: Relax module; `main` takes tensors and returns a tuple of tensors; dimensions may be
-        symbolic.
+        symbolic.   tuned: choices of tuning.
     Returns an artifact with `module.so`, whose `main` takes the model's inputs and then the
     weights, and with the table of its kernels. Raises ToolchainError if there is no linker or if
     it fails.
@@ -38,7 +39,7 @@ def build(mod: IRModule, chip: Chip) -> Artifact:
     times_s: dict[str, float] = {}
     target = codegen.tvm_target(dict(chip.tvm))
     with step("legalize", times_s, REFUSALS):
-        mod = legalize(mod, chip, target)
+        mod = legalize(mod, chip, target, tuned)
     with step("fuse", times_s, REFUSALS):
         mod = fuse(mod, target)
         mod, weights = lift_weights(mod)

@@ -8,8 +8,6 @@ from tvm import ir, relax, te, tirx
 
 from dlcc.targets.cpu.matmul import (
     FUSABLE,
-    RULE,
-    TILE,
     dims,
     is_const,
     packed_weights,
@@ -17,7 +15,10 @@ from dlcc.targets.cpu.matmul import (
     static,
     tiled_product,
 )
-from dlcc.targets.cpu.tiles import Cpu, Tile, depthwise_tile, matmul_tile, round_up
+from dlcc.targets.cpu.plan import Plan, plan
+from dlcc.targets.cpu.tiles import Cpu, depthwise_tile, matmul_tile, round_up
+from dlcc.targets.tuned import Tuned
+from dlcc.targets.workload import Conv2d
 
 STRIDE = "dlcc.stride"  # block annotation: rows of input a row of output moves on
 
@@ -61,22 +62,33 @@ class Geometry:
         return one and not self.padded
 
 
-def conv2d(bb: relax.BlockBuilder, call: relax.Call, cpu: Cpu) -> relax.Expr | None:
+def conv2d(bb: relax.BlockBuilder, call: relax.Call, cpu: Cpu, tuned: Tuned) -> relax.Expr | None:
     """A convolution as a tiled kernel; None where the general kernel has to do."""
     g = geometry(call)
     if g is None or min(g.oh, g.ow, g.c, g.oc) < 1:
         return None
     x, w = call.args
+    work = workload(g, is_const(w))
     if g.groups == g.c and g.groups > 1:
-        tile = depthwise_tile(g.ow, g.oc, cpu)
-        return _emit(bb, "depthwise", lambda x, w: _depthwise(x, w, g, tile), x, w)
+        made = plan(tuned, work, depthwise_tile(g.ow, g.oc, cpu), cpu)
+        return _emit(bb, "depthwise", lambda x, w: _depthwise(x, w, g, made), x, w)
     if g.pointwise and (rows := static(g.batch)) is not None:
-        tile = row_tile(rows * g.oh * g.ow, g.oc, cpu)
-        return _tiled(bb, x, w, g, tile, _pointwise, "conv2d_1x1")
-    tile = matmul_tile(g.ow, g.oc // g.groups, cpu)
-    if g.groups > 1 and (g.oc // g.groups) % tile.channels:
+        made = plan(tuned, work, row_tile(rows * g.oh * g.ow, g.oc, cpu), cpu)
+        return _tiled(bb, x, w, g, made, _pointwise, "conv2d_1x1")
+    made = plan(tuned, work, matmul_tile(g.ow, g.oc // g.groups, cpu), cpu)
+    if g.groups > 1 and (g.oc // g.groups) % made.tile.channels:
         return None
-    return _tiled(bb, x, w, g, tile, _windowed, "conv2d")
+    return _tiled(bb, x, w, g, made, _windowed, "conv2d")
+
+
+def workload(g: Geometry, constant: bool) -> Conv2d | None:
+    """What tuning records name the convolution by; None where its batch is symbolic."""
+    if (n := static(g.batch)) is None:
+        return None
+    return Conv2d(
+        n, g.h, g.w, g.c, g.oc, (g.kh, g.kw), g.strides, (g.top, g.left, g.bottom, g.right),
+        g.dilation, g.groups, "float32", "packed" if constant else "plain",
+    )  # fmt: skip
 
 
 def geometry(call: relax.Call) -> Geometry | None:
@@ -107,32 +119,33 @@ def _tiled(
     x: relax.Expr,
     w: relax.Expr,
     g: Geometry,
-    tile: Tile,
+    made: Plan,
     kernel: object,
     name: str,
 ) -> relax.Expr | None:
     if is_const(w):
-        w = packed_weights(w, tile, matrix=kernel is _pointwise)
-    elif g.oc % tile.channels:
+        w = packed_weights(w, made.tile, matrix=kernel is _pointwise)
+    elif g.oc % made.tile.channels:
         return None
-    return _emit(bb, name, lambda x, w: kernel(x, w, g, tile), x, w)  # type: ignore[operator]
+    return _emit(bb, name, lambda x, w: kernel(x, w, g, made), x, w)  # type: ignore[operator]
 
 
 def _emit(bb: relax.BlockBuilder, name: str, kernel: object, *args: relax.Expr) -> relax.Expr:
     return bb.call_te(kernel, *args, primfunc_name_hint=name, primfunc_attrs=dict(FUSABLE))
 
 
-def _pointwise(x: te.Tensor, w: te.Tensor, g: Geometry, tile: Tile) -> te.Tensor:
+def _pointwise(x: te.Tensor, w: te.Tensor, g: Geometry, made: Plan) -> te.Tensor:
     shape = [g.batch, g.oh, g.ow, g.oc]
     if len(w.shape) == 4:  # [1, 1, c, oc], not packed
         plain = w
         w = te.compute(w.shape[2:], lambda k, j: plain[0, 0, k, j], name="matrix")
-    product = tiled_product(x, w, shape, tile)
+    product = tiled_product(x, w, shape, made)
     size = g.oh * g.ow
     return te.compute(shape, lambda n, y, q, c: product[n * size + y * g.ow + q, c], name="unflat")
 
 
-def _windowed(x: te.Tensor, w: te.Tensor, g: Geometry, tile: Tile) -> te.Tensor:
+def _windowed(x: te.Tensor, w: te.Tensor, g: Geometry, made: Plan) -> te.Tensor:
+    tile = made.tile
     columns, width = round_up(g.oc, tile.channels), round_up(g.ow, tile.pixels)
     source, clamp = _source(x, g, width)
     depth = g.c // g.groups
@@ -149,15 +162,15 @@ def _windowed(x: te.Tensor, w: te.Tensor, g: Geometry, tile: Tile) -> te.Tensor:
             )
         return te.sum(pixel * w[ry, rx, k, j], axis=[ry, rx, k])
 
-    attrs = {RULE: "conv2d", TILE: [tile.pixels, tile.channels], STRIDE: g.strides[0]}
+    attrs = {**made.annotations("conv2d"), STRIDE: g.strides[0]}
     tiled = te.compute((g.batch, g.oh, width, columns), value, name="windows", attrs=attrs)
     return te.compute(
         (g.batch, g.oh, g.ow, g.oc), lambda n, y, q, c: tiled[n, y, q, c], name="uncrop"
     )
 
 
-def _depthwise(x: te.Tensor, w: te.Tensor, g: Geometry, tile: Tile) -> te.Tensor:
-    width = round_up(g.ow, tile.pixels)
+def _depthwise(x: te.Tensor, w: te.Tensor, g: Geometry, made: Plan) -> te.Tensor:
+    width = round_up(g.ow, made.tile.pixels)
     source, clamp = _source(x, g, width)
     ry, rx = te.reduce_axis((0, g.kh), "ry"), te.reduce_axis((0, g.kw), "rx")
     multiplier = g.oc // g.c
@@ -169,7 +182,7 @@ def _depthwise(x: te.Tensor, w: te.Tensor, g: Geometry, tile: Tile) -> te.Tensor
         channel = c if multiplier == 1 else c // multiplier
         return te.sum(source[n, row, column, channel] * w[ry, rx, 0, c], axis=[ry, rx])
 
-    attrs = {RULE: "depthwise", TILE: [tile.pixels, tile.channels], STRIDE: g.strides[0]}
+    attrs = {**made.annotations("depthwise"), STRIDE: g.strides[0]}
     tiled = te.compute((g.batch, g.oh, width, g.oc), value, name="windows", attrs=attrs)
     return te.compute(
         (g.batch, g.oh, g.ow, g.oc), lambda n, y, q, c: tiled[n, y, q, c], name="uncrop"

@@ -15,11 +15,13 @@ from dlcc.targets.cpu.fold import fold_layouts
 from dlcc.targets.cpu.layout import to_nhwc
 from dlcc.targets.cpu.matmul import matmul
 from dlcc.targets.cpu.tiles import Cpu
+from dlcc.targets.errors import DlccError
+from dlcc.targets.tuned import UNTUNED, Tuned
 
-Legalizer = Callable[[relax.BlockBuilder, relax.Call, Cpu], relax.Expr | None]
+Legalizer = Callable[[relax.BlockBuilder, relax.Call, Cpu, Tuned], relax.Expr | None]
 
 
-def relu(bb: relax.BlockBuilder, call: relax.Call, _cpu: Cpu | None = None) -> relax.Expr:
+def relu(bb: relax.BlockBuilder, call: relax.Call, *_: object) -> relax.Expr:
     """max(0, x): with the constant first a NaN stays, which TVM's max(x, 0) makes 0."""
 
     def compute(x: te.Tensor) -> te.Tensor:
@@ -38,14 +40,19 @@ OURS: dict[str, Legalizer] = {
 }
 
 
-def legalize(mod: IRModule, chip: Chip, target: tvm.target.Target) -> IRModule:
+def legalize(
+    mod: IRModule, chip: Chip, target: tvm.target.Target, tuned: Tuned = UNTUNED
+) -> IRModule:
     """Replace every operator by a call of a kernel.
 
     Before:  y = nn.conv2d(x, const[3, 3, 64, 64])
     After:   y = call_tir(conv2d, x, const[4, 3, 3, 64, 16])
     """
     cpu = Cpu.of(chip)
-    table = {name: partial(_first, legalizer, cpu) for name, legalizer in OURS.items()}
+    refused: list[DlccError] = []
+    table = {
+        name: partial(_first, legalizer, cpu, tuned, refused) for name, legalizer in OURS.items()
+    }
     mod = fold_layouts(to_nhwc(mod))
     passes = [
         # before legalization: sort, top-k and scans go to the runtime's own library
@@ -54,10 +61,27 @@ def legalize(mod: IRModule, chip: Chip, target: tvm.target.Target) -> IRModule:
         relax.transform.DeadCodeElimination(["main"]),  # transpositions and constants left over
         relax.transform.LegalizeOps(table),
     ]
-    with target:
-        return tvm.transform.Sequential(passes)(mod)
+    try:
+        with target:
+            return tvm.transform.Sequential(passes)(mod)
+    except RuntimeError as error:
+        if refused:
+            raise refused[0] from error
+        raise
 
 
-def _first(legalizer: Legalizer, cpu: Cpu, bb: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
-    made = legalizer(bb, call, cpu)
+def _first(
+    legalizer: Legalizer,
+    cpu: Cpu,
+    tuned: Tuned,
+    refused: list[DlccError],
+    bb: relax.BlockBuilder,
+    call: relax.Call,
+) -> relax.Expr:
+    """The call's kernel. refused: where errors go, which TVM makes others of on their way out."""
+    try:
+        made = legalizer(bb, call, cpu, tuned)
+    except DlccError as error:
+        refused.append(error)
+        raise
     return made if made is not None else Op.get(call.op.name).get_attr("FLegalize")(bb, call)

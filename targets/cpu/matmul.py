@@ -10,14 +10,15 @@ import math
 import numpy as np
 from tvm import ir, relax, te, tirx
 
+from dlcc.targets.cpu.plan import Plan, plan
 from dlcc.targets.cpu.tiles import Cpu, Tile, matmul_tile, round_up
+from dlcc.targets.tuned import Tuned
+from dlcc.targets.workload import Matmul
 
-RULE = "dlcc.rule"  # block annotation: the schedule rule that the kernel was written for
-TILE = "dlcc.tile"  # block annotation: pixels, channels
 FUSABLE = {"op_pattern": 4}  # "out elementwise fusable": what follows may join the kernel
 
 
-def matmul(bb: relax.BlockBuilder, call: relax.Call, cpu: Cpu) -> relax.Expr | None:
+def matmul(bb: relax.BlockBuilder, call: relax.Call, cpu: Cpu, tuned: Tuned) -> relax.Expr | None:
     """x[..., k] @ w[k, c] of float32; None where the general kernel has to do.
 
     A constant w is packed into panels w[c / tile][k][tile], one contiguous read a tile.
@@ -38,14 +39,16 @@ def matmul(bb: relax.BlockBuilder, call: relax.Call, cpu: Cpu) -> relax.Expr | N
     count = None if None in rows else math.prod(r for r in rows if r is not None)
     if count == 0 or columns == 0 or depth == 0:
         return None
-    tile = row_tile(count, columns, cpu)
-    weights = packed_weights(w, tile) if is_const(w) else w
-    if not is_const(w) and columns % tile.channels:
+    kind = "packed" if is_const(w) else "plain"
+    work = None if count is None else Matmul(count, depth, columns, "float32", kind)
+    made = plan(tuned, work, row_tile(count, columns, cpu), cpu)
+    weights = packed_weights(w, made.tile) if is_const(w) else w
+    if not is_const(w) and columns % made.tile.channels:
         return None
 
     def kernel(x: te.Tensor, w: te.Tensor) -> te.Tensor:
         shape = [*x.shape[:-1], columns]
-        product = tiled_product(x, w, shape, tile)
+        product = tiled_product(x, w, shape, made)
         return te.compute(shape, lambda *i: product[(flat(i[:-1], shape), i[-1])], name="unflat")
 
     return bb.call_te(kernel, x, weights, primfunc_name_hint="matmul", primfunc_attrs=dict(FUSABLE))
@@ -58,13 +61,13 @@ def row_tile(rows: int | None, columns: int, cpu: Cpu) -> Tile:
     return matmul_tile(rows, columns, cpu)
 
 
-def tiled_product(x: te.Tensor, w: te.Tensor, shape: list[ir.Expr], tile: Tile) -> te.Tensor:
+def tiled_product(x: te.Tensor, w: te.Tensor, shape: list[ir.Expr], made: Plan) -> te.Tensor:
     """c[i, j] = sum_k x[i, k] w[k, j], i and j rounded up to whole tiles.
 
     x: [..., k], its leading dimensions taken as one. w: [k, c], or [c / tile, k, tile].
     Rows beyond the last read the last one, so that nothing outside x is read.
     """
-    columns = static(shape[-1])
+    columns, tile = static(shape[-1]), made.tile
     assert columns is not None
     count = math.prod(shape[:-1]) if len(shape) > 2 else shape[0]
     rows = tirx.ceildiv(count, tile.pixels) * tile.pixels
@@ -80,7 +83,7 @@ def tiled_product(x: te.Tensor, w: te.Tensor, shape: list[ir.Expr], tile: Tile) 
         (rows, round_up(columns, tile.channels)),
         value,
         name="product",
-        attrs={RULE: "matmul", TILE: [tile.pixels, tile.channels]},
+        attrs=made.annotations("matmul"),
     )
 
 

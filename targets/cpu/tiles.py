@@ -50,7 +50,12 @@ CROPPED = 1.04  # a tile that is cut off at the edge needs predicates
 
 
 def matmul_tile(pixels: int | None, channels: int, cpu: Cpu) -> Tile:
-    """The cheapest tile for `pixels` x `channels` results, by cycles a multiply-add.
+    """The cheapest tile for `pixels` x `channels` results, see `matmul_tiles`."""
+    return matmul_tiles(pixels, channels, cpu)[0]
+
+
+def matmul_tiles(pixels: int | None, channels: int, cpu: Cpu) -> list[Tile]:
+    """The tiles for `pixels` x `channels` results, the cheapest first, by cycles a multiply-add.
 
     A step of the reduction costs max(multiply-adds / 2, loads / 2, latency, weights from L2);
     what a tile computes beyond the edges is waste. pixels: None where it is not known.
@@ -61,7 +66,7 @@ def matmul_tile(pixels: int | None, channels: int, cpu: Cpu) -> Tile:
         for p in range(1, 15)
         if p * vectors + vectors + 1 <= cpu.registers and (pixels is None or p <= pixels)
     ]
-    return min(tiles, key=lambda t: (_cost(t, pixels, channels, cpu), -t.pixels))
+    return sorted(tiles, key=lambda t: (_cost(t, pixels, channels, cpu), -t.pixels))
 
 
 def _cost(tile: Tile, pixels: int | None, channels: int, cpu: Cpu) -> float:
@@ -85,6 +90,18 @@ def depthwise_tile(width: int, channels: int, cpu: Cpu) -> Tile:
     most = max(1, (cpu.registers - 4) // (vectors + 1))
     pixels = min(range(1, min(most, width) + 1), key=lambda p: (round_up(width, p), -p))
     return Tile(pixels, vectors * vector)
+
+
+def depthwise_tiles(width: int, channels: int, cpu: Cpu) -> list[Tile]:
+    """Tiles of a depthwise convolution, those first that waste no pixels and hold most sums."""
+    vector = largest_vector(channels, cpu.lanes)
+    tiles = [
+        Tile(p, v * vector)
+        for v in (1, 2, 3, 4)
+        for p in range(1, min(width, cpu.registers) + 1)
+        if channels % (v * vector) == 0 and (p + 1) * v + 4 <= cpu.registers + v
+    ]
+    return sorted(tiles, key=lambda t: (round_up(width, t.pixels), -t.pixels * t.channels))
 
 
 def largest_vector(extent: int, lanes: int) -> int:

@@ -31,6 +31,7 @@ from dlcc.targets.hexagon.profile import choice, profile, tvm_target, vectors_of
 from dlcc.targets.hexagon.schedule import schedule
 from dlcc.targets.link import link_program
 from dlcc.targets.steps import step
+from dlcc.targets.tuned import UNTUNED, Tuned
 
 log = logging.getLogger("dlcc")
 
@@ -43,7 +44,7 @@ COMMENT = (
 )
 
 
-def build(mod: IRModule, chip: Chip) -> Artifact:
+def build(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> Artifact:
     """One static program of kernels, driver, runtime, parameters and the emulator's main loop.
 
     mod: Relax module; `main` takes tensors of known shape and returns a tuple of tensors.
@@ -52,7 +53,7 @@ def build(mod: IRModule, chip: Chip) -> Artifact:
     compiler or linker is missing or fails.
     """
     times_s: dict[str, float] = {}
-    made = _compile(mod, chip, times_s)
+    made = _compile(mod, chip, tuned, times_s)
     with step("link", times_s):
         elf = _linked(made)
     more = {"float_vectors": vectors_of_floats(mod, chip)}
@@ -62,7 +63,7 @@ def build(mod: IRModule, chip: Chip) -> Artifact:
 
 def sources(mod: IRModule, chip: Chip) -> dict[str, bytes]:
     """File name -> content of all that makes a library of the model, for `compile --emit c`."""
-    made = _compile(mod, chip, {})
+    made = _compile(mod, chip, UNTUNED, {})
     tools = aot.Tools(
         comment=COMMENT,
         compiler="clang --target=hexagon-unknown-none-elf",
@@ -72,12 +73,12 @@ def sources(mod: IRModule, chip: Chip) -> dict[str, bytes]:
     return aot.sources(made, _parameters(made), RUNTIME, _own_sources(HELPERS), tools)
 
 
-def _compile(mod: IRModule, chip: Chip, times_s: dict[str, float]) -> Made:
+def _compile(mod: IRModule, chip: Chip, tuned: Tuned, times_s: dict[str, float]) -> Made:
     mcpu = profile(mod, chip)
     log.info("%s: %s", chip.name, choice(mod, chip))
     target = tvm_target(mcpu)
     with step("schedule", times_s):
-        mod = _scheduled(mod, chip, target)
+        mod = _scheduled(mod, chip, target, tuned)
     return aot.make(mod, target, prepare, times_s)
 
 
@@ -97,10 +98,12 @@ def assembly(mod: IRModule, chip: Chip) -> str:
     return aot.assembly(_scheduled(mod, chip, target), target, prepare)
 
 
-def _scheduled(mod: IRModule, chip: Chip, target: tvm.target.Target) -> IRModule:
+def _scheduled(
+    mod: IRModule, chip: Chip, target: tvm.target.Target, tuned: Tuned = UNTUNED
+) -> IRModule:
     # schedules ask the chip what it can do: what counts is the processor that code is made for
     as_built = replace(chip, tvm={**chip.tvm, "mcpu": str(target.attrs["mcpu"])})
-    legal = legalize(sort_on_own(mod, target), as_built, target)
+    legal = legalize(sort_on_own(mod, target), as_built, target, tuned)
     return schedule(note_macs(fuse(legal, target)), as_built)
 
 

@@ -17,6 +17,7 @@ from dlcc.targets.cpu.legalize import relu
 from dlcc.targets.hexagon.conv2d import conv2d
 from dlcc.targets.hexagon.dense import dense
 from dlcc.targets.hexagon.operands import Lookup
+from dlcc.targets.tuned import UNTUNED, Tuned
 
 log = logging.getLogger("dlcc")
 
@@ -29,7 +30,9 @@ OURS: dict[str, Legalizer] = {
 }
 
 
-def legalize(mod: IRModule, _chip: Chip, target: tvm.target.Target) -> IRModule:
+def legalize(
+    mod: IRModule, _chip: Chip, target: tvm.target.Target, _tuned: Tuned = UNTUNED
+) -> IRModule:
     """Replace every operator by a call of a kernel.
 
     Before:  y = nn.conv2d(astype(x, "int32"), const[1, 1, 64, 64])   x uint8, the constant int32

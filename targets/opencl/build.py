@@ -40,6 +40,7 @@ from dlcc.targets.opencl.schedule import schedule_kernel
 from dlcc.targets.opencl.suitable import why_not
 from dlcc.targets.opencl.target import host_of, host_target, tvm_target
 from dlcc.targets.steps import step
+from dlcc.targets.tuned import UNTUNED, Tuned
 
 log = logging.getLogger("dlcc")
 
@@ -57,11 +58,11 @@ class Scheduled:
     half_error: float | None = None
 
 
-def build(mod: IRModule, chip: Chip) -> Artifact:
+def build(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> Artifact:
     """Code for a GPU and the CPU beside it.
 
     mod: Relax module; `main` takes tensors and returns a tuple of tensors; dimensions may be
-        symbolic.
+        symbolic.   tuned: choices of tuning.
     Returns an artifact of `module.so`, code of the CPU with the GPU's kernels as OpenCL C inside,
     and `placement.json`: which weights lie on the GPU, and where each kernel runs and why.
     Raises ToolchainError if there is no linker or if it fails.
@@ -69,7 +70,7 @@ def build(mod: IRModule, chip: Chip) -> Artifact:
     times_s: dict[str, float] = {}
     target = tvm_target(chip)
     with step("schedule", times_s, REFUSALS):
-        done = _scheduled(mod, chip)
+        done = _scheduled(mod, chip, tuned)
     with tempfile.TemporaryDirectory(prefix="dlcc-build-") as folder:
         with step("codegen", times_s, REFUSALS):
             executable = _compiled(lower(done.placed.module, target, done.engines), target)
@@ -108,9 +109,9 @@ def _is_opencl(module: tvm.runtime.Module) -> bool:
     return str(module.kind) == "opencl"
 
 
-def _scheduled(mod: IRModule, chip: Chip) -> Scheduled:
+def _scheduled(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> Scheduled:
     host = host_target(chip)
-    mod, weights = lift_weights(fuse(legalize(mod, chip, host), host), least_bytes=1)
+    mod, weights = lift_weights(fuse(legalize(mod, chip, host, tuned), host), least_bytes=1)
     mod = write_in_place(own_arguments(own_results(mod)))
     with host:
         mod = codegen.reshape_in_place(outline_branches(require_shipped(mod)))

@@ -6,6 +6,7 @@ from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
 from dlcc.targets.cpu.conv2d import STRIDE
+from dlcc.targets.cpu.plan import MOST_ROWS, ORDER, PAD
 from dlcc.targets.cpu.schedule.loops import (
     PARALLEL_FLOPS,
     TiledKernel,
@@ -18,6 +19,7 @@ from dlcc.targets.cpu.schedule.loops import (
     vectorize_last,
 )
 from dlcc.targets.cpu.tiles import FLOAT_BYTES, Cpu
+from dlcc.targets.tuned import pick, unfit
 
 L2_SHARE = 0.4  # of L2 for a block of padded rows; the rest is for weights and results
 
@@ -36,18 +38,19 @@ def conv2d(s: Schedule, cpu: Cpu) -> None:
     tile_loop, panel_loop, inner = split_register_tile(s, x, f, kernel.tile, cpu.lanes)
     rest = [tile_loop, ry, rx, k, *inner]
     panels = extent(s, panel_loop) or 1
-    if weight_bytes > cpu.l2_bytes and panels >= cpu.threads:
+    first = "panels" if panels_outside_rows(weight_bytes, panels, cpu) else "pixels"
+    if pick(kernel.knobs, "order", first, ORDER) == "panels":
         s.reorder(n, panel_loop, y, *rest)
         if worth:
             whole = balanced(panels, cpu.threads)
             s.parallel(panel_loop if whole else s.fuse(panel_loop, y))
         pad_whole(s, kernel.pad, cpu)
     else:
-        rows = rows_per_block(s, kernel, y, [ry, k], cpu)
+        rows = chosen_rows(s, kernel, y, [ry, k], cpu)
         y_outer, y_inner = s.split(y, [None, rows])
         s.reorder(n, y_outer, panel_loop, y_inner, *rest)
         block_loop = s.fuse(n, y_outer)
-        pad_at(s, kernel.pad, block_loop, cpu)
+        pad_rows(s, kernel, block_loop, cpu)
         if worth:
             s.parallel(block_loop)
     s.reverse_compute_at(kernel.epilogue, tile_loop, preserve_unit_loops=True)
@@ -55,6 +58,21 @@ def conv2d(s: Schedule, cpu: Cpu) -> None:
     if (extent(s, k) or 5) <= 4:
         s.unroll(k)
     keep_in_registers(s, kernel.anchor, inner, ry)
+
+
+def panels_outside_rows(weight_bytes: int, panels: int, cpu: Cpu) -> bool:
+    """Whether weights are too large to be read again for every block of rows."""
+    return weight_bytes > cpu.l2_bytes and panels >= cpu.threads
+
+
+def chosen_rows(s: Schedule, kernel: TiledKernel, y: LoopRV, depth: list[LoopRV], cpu: Cpu) -> int:
+    """Rows of output of one parallel piece: the knob, else `rows_per_block`."""
+    if "rows" not in kernel.knobs:
+        return rows_per_block(s, kernel, y, depth, cpu)
+    rows = kernel.knobs["rows"]
+    if not isinstance(rows, int) or not 1 <= rows <= MOST_ROWS or (extent(s, y) or 1) % rows:
+        raise unfit(kernel.knobs, "rows", "rows that divide the output's height")
+    return rows
 
 
 def rows_per_block(
@@ -84,6 +102,14 @@ def padded_row_bytes(s: Schedule, kernel: TiledKernel) -> int:
         return 0
     *_, columns, channels = s.get_loops(kernel.pad)
     return extents(s, [columns, channels]) * FLOAT_BYTES
+
+
+def pad_rows(s: Schedule, kernel: TiledKernel, loop: LoopRV, cpu: Cpu) -> None:
+    """Pad where the knob says: what one step of `loop` reads, inside of it, or all, before it."""
+    if pick(kernel.knobs, "pad", "block", PAD) == "block":
+        pad_at(s, kernel.pad, loop, cpu)
+    else:
+        pad_whole(s, kernel.pad, cpu)
 
 
 def pad_at(s: Schedule, pad: SBlockRV | None, loop: LoopRV, cpu: Cpu) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tvm.s_tir import Schedule
 
-from dlcc.targets.cpu.schedule.conv2d import pad_at, rows_per_block
+from dlcc.targets.cpu.schedule.conv2d import chosen_rows, pad_rows
 from dlcc.targets.cpu.schedule.loops import (
     PARALLEL_FLOPS,
     extent,
@@ -27,13 +27,13 @@ def depthwise(s: Schedule, cpu: Cpu) -> None:
     loops = s.get_loops(kernel.anchor)
     n, y, x, c, ry, rx = loops
     worth = extent(s, n) is None or 2 * extents(s, loops) >= PARALLEL_FLOPS
-    rows = rows_per_block(s, kernel, y, [ry, c], cpu)
+    rows = chosen_rows(s, kernel, y, [ry, c], cpu)
     window = extents(s, [ry, rx])
     tile_loop, channel_loop, inner = split_register_tile(s, x, c, kernel.tile, cpu.lanes)
     y_outer, y_inner = s.split(y, [None, rows])
     s.reorder(n, y_outer, channel_loop, y_inner, tile_loop, ry, rx, *inner)
     block_loop = s.fuse(n, y_outer)
-    pad_at(s, kernel.pad, block_loop, cpu)
+    pad_rows(s, kernel, block_loop, cpu)
     if worth:
         s.parallel(block_loop)
     s.reverse_compute_at(kernel.epilogue, tile_loop, preserve_unit_loops=True)

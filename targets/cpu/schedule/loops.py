@@ -10,9 +10,10 @@ from tvm import tirx
 from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
-from dlcc.targets.cpu.matmul import RULE, TILE
+from dlcc.targets.cpu.plan import RULE, TILE
 from dlcc.targets.cpu.schedule.inline import inline
 from dlcc.targets.cpu.tiles import Cpu, Tile, largest_vector
+from dlcc.targets.tuned import KNOBS, Knobs
 
 Rule = Callable[[Schedule, Cpu], None]
 
@@ -31,12 +32,13 @@ class TiledKernel:
     """Blocks of a kernel made for tiles.
 
     anchor: the reduction. epilogue: what is done with its results, one block.
-    pad: the padded input, or None."""
+    pad: the padded input, or None. knobs: what tuning chose, see `plan`."""
 
     anchor: SBlockRV
     epilogue: SBlockRV
     pad: SBlockRV | None
     tile: Tile
+    knobs: Knobs
 
 
 def extent(s: Schedule, loop: LoopRV) -> int | None:
@@ -75,7 +77,8 @@ def tiled_kernel(s: Schedule, rule: str) -> TiledKernel:
             raise Declined("what follows the reduction is too large for one expression")
     s.set_scope(anchor, 0, "local")
     pixels, channels = (int(v) for v in s.get(anchor).annotations[TILE])
-    return TiledKernel(anchor, found[-1], pad, Tile(pixels, channels))
+    knobs = s.get(anchor).annotations.get(KNOBS, {})
+    return TiledKernel(anchor, found[-1], pad, Tile(pixels, channels), dict(knobs))
 
 
 def vectorize_last(s: Schedule, block: SBlockRV, lanes: int, most_unrolled: int = 8) -> None:

@@ -8,6 +8,7 @@ from tvm import ir, tirx
 from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import SBlockRV
 
+from dlcc.targets.cpu.plan import ORDER, PARALLEL
 from dlcc.targets.cpu.schedule.loops import (
     PARALLEL_FLOPS,
     balanced,
@@ -18,6 +19,7 @@ from dlcc.targets.cpu.schedule.loops import (
     vectorize_last,
 )
 from dlcc.targets.cpu.tiles import FLOAT_BYTES, Cpu
+from dlcc.targets.tuned import pick
 
 
 def matmul(s: Schedule, cpu: Cpu) -> None:
@@ -29,22 +31,22 @@ def matmul(s: Schedule, cpu: Cpu) -> None:
     i, j, k = s.get_loops(kernel.anchor)
     rows, columns, depth = (extent(s, loop) for loop in (i, j, k))
     tile_loop, panel_loop, inner = split_register_tile(s, i, j, kernel.tile, cpu.lanes)
-    panels_first = _panels_first(rows, columns or 1, depth or 1, kernel.tile.pixels, cpu)
-    outer = [panel_loop, tile_loop] if panels_first else [tile_loop, panel_loop]
+    panels = panels_first(rows, columns or 1, depth or 1, kernel.tile.pixels, cpu)
+    order = pick(kernel.knobs, "order", "panels" if panels else "pixels", ORDER)
+    outer = [panel_loop, tile_loop] if order == "panels" else [tile_loop, panel_loop]
     s.reorder(*outer, k, *inner)
-    at = outer[1]
-    if rows is None or 2 * rows * (columns or 1) * (depth or 1) >= PARALLEL_FLOPS:
-        if balanced(extent(s, outer[0]), cpu.threads):
-            s.parallel(outer[0])
-        else:
-            at = s.fuse(*outer)
-            s.parallel(at)
+    worth = rows is None or 2 * rows * (columns or 1) * (depth or 1) >= PARALLEL_FLOPS
+    whole = "outer" if balanced(extent(s, outer[0]), cpu.threads) else "fused"
+    parallel = pick(kernel.knobs, "parallel", whole if worth else "none", PARALLEL)
+    at = s.fuse(*outer) if parallel == "fused" else outer[1]
+    if parallel != "none":
+        s.parallel(at if parallel == "fused" else outer[0])
     s.reverse_compute_at(kernel.epilogue, at, preserve_unit_loops=True)
     vectorize_last(s, kernel.epilogue, cpu.lanes)
     keep_in_registers(s, kernel.anchor, inner, k)
 
 
-def _panels_first(rows: int | None, columns: int, depth: int, pixels: int, cpu: Cpu) -> bool:
+def panels_first(rows: int | None, columns: int, depth: int, pixels: int, cpu: Cpu) -> bool:
     """Whether panels of weights are the outer loop: the inner operand is read once for each of
     the outer, which costs most where it does not stay in L2."""
     if rows is None:

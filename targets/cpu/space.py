@@ -1,0 +1,105 @@
+"""The choices of knobs that tuning tries for a kernel made for tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+
+from dlcc.targets.chips import Chip
+from dlcc.targets.cpu.matmul import row_tile
+from dlcc.targets.cpu.plan import ORDER, PAD, PARALLEL, fits
+from dlcc.targets.cpu.schedule.conv2d import panels_outside_rows
+from dlcc.targets.cpu.schedule.loops import PARALLEL_FLOPS, balanced
+from dlcc.targets.cpu.schedule.matmul import panels_first
+from dlcc.targets.cpu.tiles import (
+    FLOAT_BYTES,
+    Cpu,
+    Tile,
+    depthwise_tile,
+    depthwise_tiles,
+    matmul_tile,
+    matmul_tiles,
+)
+from dlcc.targets.tuned import Knobs
+from dlcc.targets.workload import Conv2d, Matmul, parse
+
+MOST_TILES = 8
+MOST_ROWS = 16
+NEAR_THRESHOLD = 4  # a kernel of so many times the work that pays for threads may not be worth it
+
+Axes = Mapping[str, Sequence[int | str]]
+
+
+def space(workload: str, chip: Chip) -> list[Knobs]:
+    """The choices for a workload: {}, which leaves all to the cost model, then those with one knob
+    set, those with two, and so on; of each the likelier first. Raises UsageError for a text that
+    is no workload."""
+    work, cpu = parse(workload), Cpu.of(chip)
+    if isinstance(work, Conv2d) and work.depthwise:
+        tiles = depthwise_tiles(work.ow, work.oc, cpu)
+        default = depthwise_tile(work.ow, work.oc, cpu)
+        return _combined({"tile": _tiles(tiles, default, work, cpu), **_by_rows(work)})
+    if isinstance(work, Conv2d) and not work.pointwise:
+        return _of_windows(work, cpu)
+    rows, depth, columns = (
+        (work.m, work.k, work.n)
+        if isinstance(work, Matmul)
+        else (work.n * work.oh * work.ow, work.c, work.oc)
+    )
+    return _of_products(work, rows, depth, columns, cpu)
+
+
+def _of_windows(work: Conv2d, cpu: Cpu) -> list[Knobs]:
+    channels = work.oc // work.g
+    default = matmul_tile(work.ow, channels, cpu)
+    tiles = _tiles(matmul_tiles(work.ow, channels, cpu), default, work, cpu)
+    weight_bytes = work.k[0] * work.k[1] * channels * work.c * FLOAT_BYTES
+    panels = panels_outside_rows(weight_bytes, -(-work.oc // default.channels), cpu)
+    by_order: dict[str, Axes] = {
+        "panels": {"tile": tiles},
+        "pixels": {"tile": tiles, **_by_rows(work)},
+    }
+    first, other = ORDER if panels else ORDER[::-1]
+    further = [{"order": other, **knobs} for knobs in _combined(by_order[other])]
+    return sorted([*_combined(by_order[first]), *further], key=len)
+
+
+def _of_products(
+    work: Conv2d | Matmul, rows: int, depth: int, columns: int, cpu: Cpu
+) -> list[Knobs]:
+    default = row_tile(rows, columns, cpu)
+    flops = 2 * rows * depth * columns
+    panels = panels_first(rows, columns, depth, default.pixels, cpu)
+    outer = -(-columns // default.channels) if panels else -(-rows // default.pixels)
+    whole = "outer" if balanced(outer, cpu.threads) else "fused"
+    usual = whole if flops >= PARALLEL_FLOPS else "none"
+    ways = [way for way in PARALLEL if way != usual and cpu.threads > 1]
+    if flops > NEAR_THRESHOLD * PARALLEL_FLOPS:
+        ways = [way for way in ways if way != "none"]
+    return _combined(
+        {
+            "tile": _tiles(matmul_tiles(rows, columns, cpu), default, work, cpu),
+            "order": [order for order in ORDER if (order == "panels") != panels],
+            "parallel": ways,
+        }
+    )
+
+
+def _by_rows(work: Conv2d) -> Axes:
+    """Rows of a block, and where it is padded."""
+    rows = [r for r in range(1, min(work.oh, MOST_ROWS) + 1) if work.oh % r == 0]
+    return {"rows": rows, "pad": PAD[1:] if work.padded else ()}
+
+
+def _tiles(tiles: Sequence[Tile], default: Tile, work: Conv2d | Matmul, cpu: Cpu) -> list[str]:
+    able = [t for t in tiles if t != default and fits(t, work, cpu)]
+    return [f"{t.pixels}x{t.channels}" for t in able[:MOST_TILES]]
+
+
+def _combined(axes: Axes) -> list[Knobs]:
+    rows = product(*([None, *values] for values in axes.values()))
+    made = [
+        {name: value for name, value in zip(axes, row, strict=True) if value is not None}
+        for row in rows
+    ]
+    return sorted(made, key=len)
