@@ -12,6 +12,7 @@ DlccError
 │   │   └── BadAttr         3   an attribute with a value that has no meaning here
 │   └── ShapeNeeded         3   an input whose shape must be given
 ├── BadContainer            3   a container that is damaged, foreign or hostile
+├── BadRecords              3
 ├── ToolchainError          4
 └── DeviceError             5   (DeviceTimeout)
 """
@@ -25,6 +26,7 @@ from typing import Protocol
 
 from dlcc.targets.errors import (
     BadFeed,
+    BadRecords,
     DeviceError,
     DeviceTimeout,
     DlccError,
@@ -39,6 +41,7 @@ __all__ = [
     "BadContainer",
     "BadFeed",
     "BadNode",
+    "BadRecords",
     "CheckFailed",
     "DeviceError",
     "DeviceTimeout",

@@ -5,6 +5,7 @@
     │   ├── UnknownTarget       2   no such kind or chip
     │   └── BadFeed             2   an input of the wrong name, dtype or shape
     ├── Mismatch                1   results differ from what was expected
+    ├── BadRecords              3   records of tuning that are damaged or foreign
     ├── ToolchainError          4   a compiler, linker or package client is missing or failed
     └── DeviceError             5   a device or tracker is not there, or was lost
         └── DeviceTimeout       5   a device did not answer within its time limit
@@ -45,6 +46,12 @@ class Mismatch(DlccError):
     """Results differ from what was expected."""
 
     exit_code = 1
+
+
+class BadRecords(DlccError):
+    """Records of tuning that are damaged or foreign."""
+
+    exit_code = 3
 
 
 class ToolchainError(DlccError):

@@ -15,10 +15,10 @@ import tvm_ffi
 from tvm import relax
 
 from dlcc.compiler.container import Compiled, Container, TensorSpec, open_container
-from dlcc.compiler.container.atomic import written_whole
 from dlcc.compiler.container.tensors import DTYPES, tensor_bytes, tensor_view
 from dlcc.compiler.errors import BadContainer, ModelError, UsageError
 from dlcc.targets.artifact import Artifact
+from dlcc.targets.atomic import written_whole
 
 WEIGHT = np.arange(48, dtype="float32").reshape(4, 12)
 

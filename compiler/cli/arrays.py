@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from dlcc.compiler.container.atomic import written_whole
 from dlcc.compiler.container.manifest import TensorSpec
 from dlcc.compiler.container.tensors import DTYPES
 from dlcc.compiler.errors import BadFeed, UsageError, did_you_mean
 from dlcc.compiler.feeds import check_feeds, plain_name
+from dlcc.targets.atomic import written_whole
 
 Arrays = dict[str, np.ndarray]
 

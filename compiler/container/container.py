@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from dlcc.compiler.container.archive import Archive, Buffer, sha256, write_archive
-from dlcc.compiler.container.atomic import written_whole
 from dlcc.compiler.container.checked import MAX_JSON_BYTES, Malformed
 from dlcc.compiler.container.manifest import (
     Manifest,
@@ -25,6 +24,7 @@ from dlcc.compiler.container.pack import WEIGHTS, Compiled, pack
 from dlcc.compiler.container.tensors import tensor_view
 from dlcc.compiler.errors import BadContainer, UsageError, did_you_mean
 from dlcc.targets.artifact import Artifact
+from dlcc.targets.atomic import written_whole
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule

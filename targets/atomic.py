@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from dlcc.compiler.errors import UsageError
+from dlcc.targets.errors import UsageError
 
 
 @contextmanager
