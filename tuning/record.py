@@ -1,0 +1,370 @@
+"""One trial of the tuner: a line of `records.jsonl`, of which every field is checked.
+
+docs/tuning.md tells what the fields mean to a reader of the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any, Literal, NamedTuple, NoReturn
+
+FORMAT = 1
+MAX_LINE_BYTES = 4 << 20  # traces of large kernels have some 100 kB
+MAX_TEXT = 1024
+MAX_CHOICE = 64
+WHOLE = 1 << 53  # beyond it JSON readers of other languages round
+
+Search = Literal["template", "metaschedule"]
+DeviceClass = Literal["local", "emulator", "rpc"]
+Reward = Literal["seconds", "instructions", "packets"]
+
+_CLOSED = {
+    "search": ("template", "metaschedule"),
+    "device": ("local", "emulator", "rpc"),
+    "reward": ("seconds", "instructions", "packets"),
+}
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]{0,63}")
+# A word or a list of numbers: no path, no address and no host name can stand in a shared record.
+_WORD = re.compile(r"[A-Za-z0-9_.,:+*x=()\[\] -]{0,128}")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+
+
+class Malformed(Exception):
+    """What is wrong with a line; whoever reads the file adds where it stands."""
+
+    def __init__(self, what: str, hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.hint = hint
+
+
+class Tools(NamedTuple):
+    """What a kernel was made with. schedules: version of the kind's rules, which is raised when
+    they change."""
+
+    dlcc: str
+    tvm: str
+    schedules: int
+
+
+class Record(NamedTuple):
+    """What one candidate for one workload cost, or why it has no cost.
+
+    kind, chip, processor: of the target; of `host` the processor is LLVM's name of it.
+    isa: instruction set and vector registers, as `isa_of` writes them; "" where not told.
+    cores: of the machine.   threads: of the run that was measured.
+    device, reward: where it was measured, and in what: costs of two rewards cannot be compared.
+    workload: text of a kernel made by our own rules, or hash of a kernel that is searched.
+    label: what of the graph it computes.
+    choice: knobs of the rule, or {"trace": MetaSchedule's trace as JSON}.
+    cost: None if it has none; `error` then says why. A cost and an error: measured, and refused.
+    verified: whether the result was right; None where nobody looked.
+    default: whether the candidate was what an untuned build takes.
+    final: whether a session ended with this choice for the workload, for good.
+    session: who measured it; the same in all lines of one session.   at: UTC.
+    """
+
+    kind: str
+    chip: str
+    processor: str
+    isa: str
+    cores: int
+    threads: int
+    device: DeviceClass
+    reward: Reward
+    tools: Tools
+    search: Search
+    session: str
+    workload: str
+    label: str
+    choice: Mapping[str, int | str]
+    cost: float | None
+    verified: bool | None
+    default: bool
+    batch: int
+    at: str
+    error: str = ""
+    final: bool = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether a build may take this choice: measured, and known to be right."""
+        return self.cost is not None and not self.error and self.verified is True
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What a record must agree in to count for a build or a session.
+
+    threads, device, reward: None where any will do."""
+
+    kind: str
+    chip: str
+    processor: str
+    tvm: str
+    schedules: int
+    isa: str = ""
+    threads: int | None = None
+    device: DeviceClass | None = None
+    reward: Reward | None = None
+
+    @classmethod
+    def of(cls, record: Record) -> Key:
+        """The key under which a record counts, and those that it can be compared with."""
+        r = record
+        made = r.tools.tvm, r.tools.schedules
+        return cls(r.kind, r.chip, r.processor, *made, r.isa, r.threads, r.device, r.reward)
+
+    def stale(self, record: Record) -> str:
+        """Why a record of this kind says nothing of today's code; "" if it does."""
+        if record.tools.tvm != self.tvm:
+            return f"made with TVM {record.tools.tvm}"
+        if record.tools.schedules != self.schedules:
+            return f"made with rules {record.tools.schedules}, now {self.schedules}"
+        return ""
+
+    def foreign(self, record: Record) -> str:
+        """Why a record is about something else; "" if it is about this."""
+        if (record.kind, record.chip) != (self.kind, self.chip):
+            return f"for {_target(record.kind, record.chip)}"
+        if record.processor != self.processor:
+            return f"for the processor {record.processor}"
+        if self.threads is not None and record.threads != self.threads:
+            return f"for {record.threads} thread{'s'[: record.threads > 1]}"
+        return self._measured_otherwise(record)
+
+    def related(self, record: Record) -> str:
+        """Like `foreign`, but any chip with the same vectors will do: for shipped records."""
+        if record.kind != self.kind or not self.isa or record.isa != self.isa:
+            return f"for {_target(record.kind, record.chip)} {record.isa}".rstrip()
+        if self.threads is not None and (record.threads == 1) != (self.threads == 1):
+            return f"for {record.threads} thread{'s'[: record.threads > 1]}"
+        return self._measured_otherwise(record)
+
+    def _measured_otherwise(self, record: Record) -> str:
+        if self.device is not None and record.device != self.device:
+            return f"measured on a device of class {record.device}"
+        if self.reward is not None and record.reward != self.reward:
+            return f"measured in {record.reward}"
+        return ""
+
+
+def _target(kind: str, chip: str) -> str:
+    return kind if kind == chip else f"{kind} {chip}"
+
+
+def isa_of(machine: str, vector_bits: int, vector_registers: int) -> str:
+    """`x86_64 512x32`: what chips must share for records of one to be of use to another."""
+    return f"{machine} {vector_bits}x{vector_registers}"
+
+
+def choice_id(choice: Mapping[str, int | str]) -> str:
+    """A short name of a choice, the same for equal ones."""
+    text = json.dumps(choice, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def line_of(record: Record) -> bytes:
+    """The line of a record, with its end. Long texts for people are cut.
+
+    Raises ValueError for what no reader would take: a bug of whoever made the record."""
+    row: dict[str, Any] = {"format": FORMAT, **record._asdict()}
+    row["tools"], row["choice"] = record.tools._asdict(), dict(record.choice)
+    row["label"], row["error"] = _cut(record.label), _cut(record.error)
+    line = json.dumps(row, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+    try:
+        record_of(line)
+    except Malformed as error:
+        raise ValueError(f"a record that cannot be read back: {error.what}") from error
+    return line
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+
+
+def record_of(line: bytes) -> Record:
+    """The record of a line.   Raises Malformed."""
+    if len(line) > MAX_LINE_BYTES:
+        raise Malformed(f"it has more than {MAX_LINE_BYTES:,} bytes")
+    if (record := _begun_alike(line)) is not None:
+        return record
+    row = _parsed(line)
+    if "format" not in row:
+        raise Malformed("it is not a record", "is this a file of `dlcc tune`?")
+    if type(row["format"]) is not int or row["format"] != FORMAT:
+        raise Malformed(
+            f"it has the format {_shown(row['format'])}, and this dlcc knows {FORMAT}",
+            "a newer dlcc may have written it",
+        )
+    row = {**_OPTIONAL, **row}
+    try:
+        return _joined(_circumstances(row), _trial(row))
+    except KeyError as error:
+        raise Malformed(f"it lacks {error.args[0]}") from error
+
+
+_OPTIONAL = {"isa": "", "error": "", "final": False}
+
+
+def _joined(circumstances: tuple[Any, ...], trial: tuple[Any, ...]) -> Record:
+    record = Record._make(circumstances + trial)
+    if ("trace" in record.choice) != (record.search == "metaschedule"):
+        raise Malformed("its choice is none of its search's")
+    return record
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    try:
+        text = line.decode("utf-8")
+        row, end = _DECODER.raw_decode(text)
+    except (ValueError, RecursionError) as error:
+        raise Malformed("it is not JSON") from error
+    if type(row) is not dict or text[end:] not in ("\n", "\r\n", ""):
+        raise Malformed("it is not a record")
+    return row
+
+
+def _constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_constant)
+_WORKLOAD = b',"workload":'
+_FROM_WORKLOAD = Record._fields[Record._fields.index("workload") :]
+
+
+def _begun_alike(line: bytes) -> Record | None:
+    """The record of a line as we write it; None for any other.
+
+    All lines of a session begin with the same circumstances: these are read once, which halves the
+    time that a large file takes."""
+    begin, cut, rest = line.partition(_WORKLOAD)
+    if not cut or (circumstances := _read_once(begin)) is None:
+        return None
+    try:
+        row = _parsed(b"{" + cut[1:] + rest)
+        return _joined(circumstances, _trial(row)) if len(row) == len(_FROM_WORKLOAD) else None
+    except (KeyError, Malformed):
+        return None
+
+
+@lru_cache(256)
+def _read_once(begin: bytes) -> tuple[Any, ...] | None:
+    try:
+        row = _parsed(begin + b"}")
+        known = type(row["format"]) is int and row["format"] == FORMAT
+        return _circumstances(row) if known and not row.keys() & {*_FROM_WORKLOAD} else None
+    except (KeyError, Malformed):
+        return None
+
+
+def _circumstances(row: dict[str, Any]) -> tuple[Any, ...]:
+    """The fields of a record before its workload. Unknown keys are passed over: later versions may
+    add some."""
+    for name in ("kind", "chip", "processor", "isa", "session"):
+        _check_text(row, name)
+    for name, allowed in _CLOSED.items():
+        if row[name] not in allowed:
+            _wrong(row, name, f"one of {', '.join(allowed)}")
+    _check_whole(row, "cores", 1)
+    _check_whole(row, "threads", 1)
+    tools = row["tools"]
+    if type(tools) is not dict:
+        _wrong(row, "tools", "a table of versions")
+    _check_text(tools, "dlcc")
+    _check_text(tools, "tvm")
+    _check_whole(tools, "schedules", 0)
+    row["tools"] = Tools(*(tools[name] for name in Tools._fields))
+    return tuple(row[name] for name in Record._fields if name not in _FROM_WORKLOAD)
+
+
+_trial_of: Callable[[dict[str, Any]], tuple[Any, ...]] = itemgetter(*_FROM_WORKLOAD)
+
+
+def _trial(row: dict[str, Any]) -> tuple[Any, ...]:
+    """The fields of a record from its workload on."""
+    for name in ("workload", "label", "error"):
+        _check_text(row, name)
+    for name in ("default", "final"):
+        if type(row[name]) is not bool:
+            _wrong(row, name, "true or false")
+    if row["verified"] is not None and type(row["verified"]) is not bool:
+        _wrong(row, "verified", "true, false or null")
+    _check_whole(row, "batch", 0)
+    if type(row["at"]) is not str or not _is_time(row["at"]):
+        _wrong(row, "at", "a time such as 2026-11-28T16:40:00Z")
+    _check_cost(row)
+    _check_choice(row)
+    return _trial_of(row)
+
+
+def _check_text(row: dict[str, Any], name: str) -> None:
+    value = row[name]
+    if type(value) is not str or len(value) > MAX_TEXT:
+        _wrong(row, name, f"a text of at most {MAX_TEXT} characters")
+
+
+def _check_whole(row: dict[str, Any], name: str, least: int) -> None:
+    value = row[name]
+    if type(value) is not int or not least <= value < WHOLE:
+        _wrong(row, name, f"a whole number of {least} or more")
+
+
+def _check_cost(row: dict[str, Any]) -> None:
+    cost = row["cost"]
+    if cost is None:
+        if not row["error"]:
+            raise Malformed("it has neither a cost nor an error")
+        return
+    if type(cost) not in (int, float) or not 0 < cost < WHOLE:  # NaN is neither
+        _wrong(row, "cost", "a finite number above 0, or null")
+    row["cost"] = float(cost)
+
+
+def _check_choice(row: dict[str, Any]) -> None:
+    choice = row["choice"]
+    if type(choice) is not dict or len(choice) > MAX_CHOICE:
+        _wrong(row, "choice", f"a table of at most {MAX_CHOICE} knobs")
+    for name, value in choice.items():
+        if type(value) is int:
+            if _is_name(name) and -WHOLE < value < WHOLE:
+                continue
+        elif type(value) is str and (name == "trace" or (_is_name(name) and _is_word(value))):
+            continue
+        _wrong(row, "choice", "a trace, or a table of names to whole numbers or words")
+
+
+# Few of these differ among the records of a file.
+
+
+@lru_cache(1024)
+def _is_time(text: str) -> bool:
+    return _TIME.fullmatch(text) is not None
+
+
+@lru_cache(1024)
+def _is_name(text: str) -> bool:
+    return _NAME.fullmatch(text) is not None
+
+
+@lru_cache(1024)
+def _is_word(text: str) -> bool:
+    return _WORD.fullmatch(text) is not None
+
+
+def _wrong(row: Mapping[str, Any], name: str, wanted: str) -> NoReturn:
+    raise Malformed(f"its {name} is {_shown(row[name])}, not {wanted}")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list | dict):  # may be nested as deep as it likes
+        return "a list" if isinstance(value, list) else "a table"
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."
