@@ -164,15 +164,15 @@ def _is_record(line: bytes) -> bool:
 
 
 def _end_of_lines(descriptor: int, size_bytes: int) -> int:
-    """Where the last line that has an end does end."""
+    """Where the last line that has an end does end, or where one that is too long begins to be."""
     position = size_bytes
-    while position > 0:
+    while position > 0 and size_bytes - position <= MAX_LINE_BYTES:
         begin = max(0, position - CHUNK_BYTES)
         chunk = os.pread(descriptor, position - begin, begin)
         if (found := chunk.rfind(b"\n")) >= 0:
             return begin + found + 1
         position = begin
-    return 0
+    return position
 
 
 def _check_last_line(path: Path, descriptor: int, end: int) -> None:

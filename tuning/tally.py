@@ -1,0 +1,107 @@
+"""What is kept of many records about one thing: the cheapest choices that hold."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from dlcc.tuning.record import DeviceClass, Record, Reward, choice_id
+
+# The noise of times: a choice that was measured once, in the middle of a session, has to beat the
+# default by more. Counts have no noise.
+MARGIN = {"seconds": 0.03, "instructions": 0.0, "packets": 0.0}
+
+
+class Group(NamedTuple):
+    """What records must share for their costs to be compared."""
+
+    workload: str
+    kind: str
+    chip: str
+    processor: str
+    threads: int
+    device: DeviceClass
+    reward: Reward
+    tvm: str
+    schedules: int
+
+    @classmethod
+    def of(cls, record: Record) -> Group:
+        """The group of a record; the version of dlcc itself does not matter."""
+        r = record
+        measured = r.threads, r.device, r.reward
+        return cls(
+            r.workload, r.kind, r.chip, r.processor, *measured, r.tools.tvm, r.tools.schedules
+        )
+
+
+class Tally:
+    """The records of one group, however many they are.
+
+    trials, failed: how many.   default: the cheapest record of what an untuned build takes."""
+
+    def __init__(self) -> None:
+        self.trials = 0
+        self.failed = 0
+        self.default: Record | None = None
+        self._trial: Record | None = None
+        self._finals: dict[str, Record] = {}
+        self._wrong: set[str] = set()
+
+    def add(self, record: Record) -> None:
+        """Take one more record into account."""
+        self.trials += not record.final
+        self.failed += bool(record.error) or record.verified is False
+        if record.final and self._finals.get(record.session, record).at <= record.at:
+            self._finals[record.session] = record
+        if record.verified is False:
+            self._refuse(choice_id(record.choice))
+        elif record.default and record.cost is not None and not record.error:
+            self.default = _cheaper(self.default, record)
+        elif record.usable and not (self._wrong and choice_id(record.choice) in self._wrong):
+            self._trial = _cheaper(self._trial, record)
+
+    def _refuse(self, choice: str) -> None:
+        """A choice whose result was wrong once is never taken, whatever other records say.
+
+        If it was the cheapest so far, a later trial takes its place, or the default."""
+        self._wrong.add(choice)
+        if self._trial is not None and choice_id(self._trial.choice) == choice:
+            self._trial = None
+
+    @property
+    def default_cost(self) -> float | None:
+        """The least that the default cost."""
+        return None if self.default is None else self.default.cost
+
+    @property
+    def kept(self) -> list[Record]:
+        """Records that say as much as all of them: what was best, the default, what was final."""
+        found = [self.default, self.winner(), *self._finals.values()]
+        return [record for n, record in enumerate(found) if record and record not in found[:n]]
+
+    def winner(self) -> Record | None:
+        """What a build should take; None: what it takes without records.
+
+        A session that has ended decides by its final records; of several such sessions the one with
+        the least cost. Until one has ended, the cheapest trial counts whose result was right, if it
+        beats the default by more than the noise."""
+        chosen: Record | None = None
+        for record in self._finals.values():
+            right = record.usable or (record.default and record.cost is not None)
+            if right and choice_id(record.choice) not in self._wrong:
+                chosen = _cheaper(chosen, record)
+        if not self._finals and self._trial is not None and self._beats(self._trial):
+            chosen = self._trial
+        return chosen
+
+    def _beats(self, record: Record) -> bool:
+        if self.default_cost is None or record.cost is None:
+            return False
+        return record.cost < self.default_cost * (1 - MARGIN[record.reward])
+
+
+def _cheaper(known: Record | None, record: Record) -> Record:
+    """The later one of two that cost the same stays out."""
+    if known is None or known.cost is None:
+        return record
+    return record if record.cost is not None and record.cost < known.cost else known
