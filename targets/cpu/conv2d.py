@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tvm import ir, relax, te, tirx
 
+from dlcc.targets.cpu.geometry import Geometry, geometry
 from dlcc.targets.cpu.matmul import (
     FUSABLE,
-    dims,
     is_const,
     packed_weights,
     row_tile,
@@ -17,49 +15,11 @@ from dlcc.targets.cpu.matmul import (
 )
 from dlcc.targets.cpu.plan import Plan, plan
 from dlcc.targets.cpu.tiles import Cpu, depthwise_tile, matmul_tile, round_up
+from dlcc.targets.cpu.winograd import product_tile, transformed_weights, winograd, winograd_for
 from dlcc.targets.tuned import Tuned
 from dlcc.targets.workload import Conv2d
 
 STRIDE = "dlcc.stride"  # block annotation: rows of input a row of output moves on
-
-
-@dataclass(frozen=True, slots=True)
-class Geometry:
-    """One convolution. x: [batch, h, w, c]; weights: [kh, kw, c / groups, oc]; pads in pixels."""
-
-    batch: ir.Expr
-    h: int
-    w: int
-    c: int
-    oc: int
-    kh: int
-    kw: int
-    strides: tuple[int, int]
-    dilation: tuple[int, int]
-    top: int
-    left: int
-    bottom: int
-    right: int
-    groups: int
-
-    @property
-    def oh(self) -> int:
-        span = (self.kh - 1) * self.dilation[0] + 1
-        return (self.h + self.top + self.bottom - span) // self.strides[0] + 1
-
-    @property
-    def ow(self) -> int:
-        span = (self.kw - 1) * self.dilation[1] + 1
-        return (self.w + self.left + self.right - span) // self.strides[1] + 1
-
-    @property
-    def padded(self) -> bool:
-        return any((self.top, self.left, self.bottom, self.right))
-
-    @property
-    def pointwise(self) -> bool:
-        one = self.kh == self.kw == self.groups == 1 and self.strides == (1, 1)
-        return one and not self.padded
 
 
 def conv2d(bb: relax.BlockBuilder, call: relax.Call, cpu: Cpu, tuned: Tuned) -> relax.Expr | None:
@@ -75,6 +35,10 @@ def conv2d(bb: relax.BlockBuilder, call: relax.Call, cpu: Cpu, tuned: Tuned) -> 
     if g.pointwise and (rows := static(g.batch)) is not None:
         made = plan(tuned, work, row_tile(rows * g.oh * g.ow, g.oc, cpu), cpu)
         return _tiled(bb, x, w, g, made, _pointwise, "conv2d_1x1")
+    if work and is_const(w) and (way := winograd_for(work, cpu, tuned.knobs(str(work)) or {})):
+        made = plan(tuned, work, product_tile(work, way, cpu), cpu)
+        w = transformed_weights(w.value.numpy(), way, made.tile)
+        return _emit(bb, "winograd", lambda x, w: winograd(x, w, g, way, made), x, w)
     made = plan(tuned, work, matmul_tile(g.ow, g.oc // g.groups, cpu), cpu)
     if g.groups > 1 and (g.oc // g.groups) % made.tile.channels:
         return None
@@ -88,29 +52,6 @@ def workload(g: Geometry, constant: bool) -> Conv2d | None:
     return Conv2d(
         n, g.h, g.w, g.c, g.oc, (g.kh, g.kw), g.strides, (g.top, g.left, g.bottom, g.right),
         g.dilation, g.groups, "float32", "packed" if constant else "plain",
-    )  # fmt: skip
-
-
-def geometry(call: relax.Call) -> Geometry | None:
-    """Geometry of an NHWC, HWIO, float32 relax.nn.conv2d; None for any other."""
-    a, (x, w) = call.attrs, call.args
-    layouts = (str(a.data_layout), str(a.kernel_layout), str(a.out_layout or "NHWC"))
-    if layouts != ("NHWC", "HWIO", "NHWC"):
-        return None
-    dtypes = {str(x.ty.dtype), str(w.ty.dtype), str(a.out_dtype or "float32")}
-    if x.ty.shape is None or w.ty.shape is None:
-        return None
-    extents = [static(d) for d in (*dims(x)[1:], *dims(w))]
-    if dtypes != {"float32"} or None in extents:
-        return None
-    h, width, c, kh, kw, _, oc = (e for e in extents if e is not None)
-    pads = [int(p) for p in a.padding]
-    pads = pads * (4 // len(pads))
-    strides, dilation = ([int(v) for v in vs] for vs in (a.strides, a.dilation))
-    return Geometry(
-        dims(x)[0], h, width, c, oc, kh, kw,
-        (strides[0], strides[-1]), (dilation[0], dilation[-1]),
-        pads[0], pads[1], pads[2], pads[3], int(a.groups),
     )  # fmt: skip
 
 

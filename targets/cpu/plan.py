@@ -16,10 +16,12 @@ from dlcc.targets.workload import Conv2d, Matmul, Workload
 
 RULE = "dlcc.rule"  # block annotation: the schedule rule that the kernel was written for
 TILE = "dlcc.tile"  # block annotation: pixels, channels
+STAGE = "dlcc.stage"  # block annotation: the name of a stage that is not inlined
 
 # Values of the knobs that have names; the cost model's choice is one of them.
 ORDER = ("panels", "pixels")  # matmul, conv2d: what the outermost loop runs over
 PARALLEL = ("outer", "fused", "none")  # matmul: the outer loop, tiles and panels as one, or none
+NO_WINOGRAD = "no"  # conv2d, knob winograd: the sum itself, else its way as SIZExROWS
 PAD = ("block", "whole")  # conv2d, depthwise: with each block of rows, or first of all
 MOST_PIXELS, MOST_VECTORS, MOST_ROWS = 32, 8, 64
 

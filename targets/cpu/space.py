@@ -7,7 +7,7 @@ from itertools import product
 
 from dlcc.targets.chips import Chip
 from dlcc.targets.cpu.matmul import row_tile
-from dlcc.targets.cpu.plan import ORDER, PAD, PARALLEL, fits
+from dlcc.targets.cpu.plan import NO_WINOGRAD, ORDER, PAD, PARALLEL, fits
 from dlcc.targets.cpu.schedule.conv2d import panels_outside_rows
 from dlcc.targets.cpu.schedule.loops import PARALLEL_FLOPS, balanced
 from dlcc.targets.cpu.schedule.matmul import panels_first
@@ -20,11 +20,13 @@ from dlcc.targets.cpu.tiles import (
     matmul_tile,
     matmul_tiles,
 )
+from dlcc.targets.cpu.winograd import product_tile, winograd_for, winograd_ways
 from dlcc.targets.tuned import Knobs
 from dlcc.targets.workload import Conv2d, Matmul, parse
 
 MOST_TILES = 8
 MOST_ROWS = 16
+MOST_WAYS = 4  # of Winograd's filtering
 NEAR_THRESHOLD = 4  # a kernel of so many times the work that pays for threads may not be worth it
 
 Axes = Mapping[str, Sequence[int | str]]
@@ -40,13 +42,26 @@ def space(workload: str, chip: Chip) -> list[Knobs]:
         default = depthwise_tile(work.ow, work.oc, cpu)
         return _combined({"tile": _tiles(tiles, default, work, cpu), **_by_rows(work)})
     if isinstance(work, Conv2d) and not work.pointwise:
-        return _of_windows(work, cpu)
+        return _of_filtering(work, cpu) if work.weights == "packed" else _of_windows(work, cpu)
     rows, depth, columns = (
         (work.m, work.k, work.n)
         if isinstance(work, Matmul)
         else (work.n * work.oh * work.ow, work.c, work.oc)
     )
     return _of_products(work, rows, depth, columns, cpu)
+
+
+def _of_filtering(work: Conv2d, cpu: Cpu) -> list[Knobs]:
+    """Choices for a convolution that Winograd's filtering may compute, and for its sum."""
+    default = winograd_for(work, cpu, {})
+    ways = [way for way in winograd_ways(work, cpu) if way != default][:MOST_WAYS]
+    if default is None:
+        return sorted([*_of_windows(work, cpu), *({"winograd": str(w)} for w in ways)], key=len)
+    tile = product_tile(work, default, cpu)
+    tiles = matmul_tiles(default.rows * -(-work.ow // default.size), work.oc, cpu)
+    filtered = _combined({"winograd": list(map(str, ways)), "tile": _tiles(tiles, tile, work, cpu)})
+    summed = [{"winograd": NO_WINOGRAD, **knobs} for knobs in _of_windows(work, cpu)]
+    return sorted([*filtered, *summed], key=len)
 
 
 def _of_windows(work: Conv2d, cpu: Cpu) -> list[Knobs]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from tvm import ir, relax, te, tirx
 
-from dlcc.targets.cpu.conv2d import Geometry
+from dlcc.targets.cpu.geometry import Geometry
 from dlcc.targets.hexagon.dense import (
     Reduction,
     correction,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from tvm import ir, relax, te, tirx
 
-from dlcc.targets.cpu.conv2d import Geometry
+from dlcc.targets.cpu.geometry import Geometry
 from dlcc.targets.hexagon.dense import emit
 from dlcc.targets.hexagon.intrin import TAPS, VECTOR
 from dlcc.targets.hexagon.operands import Data

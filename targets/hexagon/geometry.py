@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tvm import relax
 
-from dlcc.targets.cpu.conv2d import Geometry
+from dlcc.targets.cpu.geometry import Geometry
 from dlcc.targets.cpu.matmul import dims, static
 
 KERNEL_LAYOUTS = ("HWIO", "HWOI", "OHWI", "OIHW")

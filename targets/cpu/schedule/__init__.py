@@ -12,12 +12,14 @@ from dlcc.targets.cpu.schedule.loops import Rule
 from dlcc.targets.cpu.schedule.matmul import matmul
 from dlcc.targets.cpu.schedule.rules import Verdict, schedule_by, schedule_kernel_by
 from dlcc.targets.cpu.schedule.stages import stages
+from dlcc.targets.cpu.schedule.winograd import winograd
 from dlcc.targets.cpu.tiles import Cpu
 
 RULES: tuple[Rule, ...] = (
-    matmul,  # these three know their kernels by an annotation: no order among them
+    matmul,  # these four know their kernels by an annotation: no order among them
     conv2d,
     depthwise,
+    winograd,
     stages,  # last: it takes any kernel of maps and reductions
 )
 

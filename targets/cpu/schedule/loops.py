@@ -10,7 +10,7 @@ from tvm import tirx
 from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
-from dlcc.targets.cpu.plan import RULE, TILE
+from dlcc.targets.cpu.plan import RULE, STAGE, TILE
 from dlcc.targets.cpu.schedule.inline import inline
 from dlcc.targets.cpu.tiles import Cpu, Tile, largest_vector
 from dlcc.targets.tuned import KNOBS, Knobs
@@ -70,10 +70,10 @@ def tiled_kernel(s: Schedule, rule: str) -> TiledKernel:
     for block in found[: at[0]]:
         if "dlcc.pad" in s.get(block).annotations:
             pad = block
-        else:
+        elif STAGE not in s.get(block).annotations:
             s.compute_inline(block)
     for block in found[at[0] + 1 : -1]:
-        if not inline(s, block):
+        if STAGE not in s.get(block).annotations and not inline(s, block):
             raise Declined("what follows the reduction is too large for one expression")
     s.set_scope(anchor, 0, "local")
     pixels, channels = (int(v) for v in s.get(anchor).annotations[TILE])
