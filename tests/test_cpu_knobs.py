@@ -40,6 +40,7 @@ def run(artifact, x: np.ndarray) -> np.ndarray:
         return device.load(artifact).run([x])[0]
 
 
+SUMMED = next(c for c in CONVS if c.rule == "conv2d")
 TUNABLE = [c for c in CONVS if c.constant and c.rule != "stages" and c.x[3] < 512]
 
 
@@ -71,7 +72,7 @@ def test_every_choice_computes_the_product(a, b) -> None:
 
 
 def test_a_choice_makes_another_kernel() -> None:
-    c = CONVS[0]
+    c = SUMMED
     mod = module(convolution(c, random(*c.w)), c.x)
     default = build(mod, HOST)
     tuned = build(mod, HOST, Tuned({one_workload(default): {"tile": f"3x{8 * 8}", "rows": 2}}))
@@ -84,7 +85,7 @@ def test_a_choice_makes_another_kernel() -> None:
      {"rows": 5}, {"rows": "2"}, {"pad": "never"}],
 )  # fmt: skip
 def test_a_foreign_choice_is_refused(knobs) -> None:
-    c = CONVS[0]
+    c = SUMMED
     mod = module(convolution(c, random(*c.w)), c.x)
     workload = one_workload(build(mod, HOST))
     with pytest.raises(UsageError, match="a tuning record sets"):
