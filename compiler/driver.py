@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from dlcc.compiler.container.container import Container
 from dlcc.compiler.container.pack import Compiled
 from dlcc.compiler.errors import ShapeNeeded, UnknownTarget, UsageError
+from dlcc.compiler.tuning import tuned_for
 from dlcc.targets.chips import Chip
 from dlcc.targets.registry import Runtime, find_chip, kind
+from dlcc.targets.tuned import Tuned
 
 if TYPE_CHECKING:
     from dlcc.compiler.frontend.graph import Graph
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("dlcc")
 
-Way = tuple[Chip, Runtime]
+Way = tuple[Chip, Runtime, Tuned]
 Model = str | os.PathLike[str] | Any
 
 
@@ -54,9 +56,9 @@ def compile(
     fp16: keep floats in half precision on GPUs that compute in it, with sums in float32; the log
         says what that costs.   Raises DlccError: see `errors`.
     """
-    _require_options(database, checks)
+    _require_checks(checks)
     times_s: dict[str, float] = defaultdict(float)  # over all graphs and targets
-    ways = _ways(target, runtime, fp16)
+    ways = _ways(target, runtime, fp16, database)
     with _timed("import", times_s):
         from dlcc.compiler.frontend.load import load_all
     with _timed("load", times_s):
@@ -94,30 +96,30 @@ def _compiled(
         translated = translate(graph, checks)
     with _timed("passes", times_s):
         module = optimize(translated.module)
-    artifacts = [runtime.build(module, chip) for chip, runtime in ways]
+    artifacts = [runtime.build(module, chip, tuned) for chip, runtime, tuned in ways]
     for part, seconds in (row for a in artifacts for row in a.times_s.items()):
         times_s[part] += seconds
     names = translated.inputs, translated.outputs
     return Compiled(module, *names, artifacts, graph.signature)
 
 
-def _require_options(database: object, checks: str) -> None:
-    if database is not None:
-        raise UsageError("tuning records are not read by this version", hint="leave `database` out")
+def _require_checks(checks: str) -> None:
     if checks not in ("drop", "keep"):
         raise UsageError(f"checks is {checks!r}", hint='"drop" or "keep"')
 
 
-def _ways(target: str, runtime: str | None, fp16: bool) -> list[Way]:
-    """Every chip with how models are built for it; raises UnknownTarget, UsageError."""
+def _ways(
+    target: str, runtime: str | None, fp16: bool, database: str | os.PathLike[str] | None
+) -> list[Way]:
+    """Every chip with how models are built for it; raises UnknownTarget, UsageError, BadRecords."""
     chips = in_half(find_chips(target)) if fp16 else find_chips(target)
-    return [(chip, kind(chip.kind).run_by(runtime)) for chip in chips]
+    return [(chip, kind(chip.kind).run_by(runtime), tuned_for(chip, database)) for chip in chips]
 
 
 def _require_shapes(graphs: Sequence[Graph], ways: Sequence[Way]) -> None:
     """Every open dimension of a graph at once, where a target needs fixed shapes; raises
     ShapeNeeded."""
-    static = [chip.kind for chip, runtime in ways if runtime.static_shapes]
+    static = [chip.kind for chip, runtime, _ in ways if runtime.static_shapes]
     open_ = next(filter(None, ([i for i in g.inputs if i.is_open] for g in graphs)), [])
     if static and open_:
         options = " ".join(

@@ -20,6 +20,7 @@ from dlcc.compiler.cli.devices import device
 from dlcc.compiler.cli.models import check, compile_model, info
 from dlcc.compiler.cli.runs import bench, profile, run
 from dlcc.compiler.cli.targets import target
+from dlcc.compiler.cli.tune import tune
 from dlcc.compiler.cli.verbs import Verbs, version_option
 
 TERMINATED = 143
@@ -38,7 +39,7 @@ def cli() -> None:
     """
 
 
-for _verb in (compile_model, check, run, bench, profile, info, device, target):
+for _verb in (compile_model, check, tune, run, bench, profile, info, device, target):
     cli.add_command(_verb)
 
 

@@ -1,0 +1,117 @@
+"""A model file as a tuning session takes it, and what records do to a build."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlcc.compiler.container.manifest import TensorSpec
+from dlcc.compiler.errors import ShapeNeeded, UsageError
+from dlcc.targets.chips import Chip
+from dlcc.targets.registry import find_chip, kind
+from dlcc.targets.tuned import UNTUNED, Tuned
+
+if TYPE_CHECKING:
+    from tvm.ir import IRModule
+
+    from dlcc.compiler.frontend.graph import Graph
+
+log = logging.getLogger("dlcc")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A model that can be tuned: name: of the model. inputs: in the order of `main`."""
+
+    name: str
+    module: IRModule
+    chip: Chip
+    inputs: tuple[TensorSpec, ...]
+
+
+def prepare(
+    model: str | os.PathLike[str],
+    target: str,
+    *,
+    inputs: Mapping[str, Sequence[int | str | None] | None] | None = None,
+    outputs: Sequence[str] | None = None,
+    signature: str | None = None,
+    tag: str | None = None,
+) -> Prepared:
+    """Read and optimise a model for one target, as `compile` does.
+
+    Raises DlccError: UnknownTarget, UsageError for several targets or signatures, ShapeNeeded, and
+    what reading a model raises."""
+    chip = _one_chip(target)
+    from dlcc.compiler.frontend.load import load_all
+    from dlcc.compiler.frontend.translate import translate
+    from dlcc.compiler.passes.pipeline import optimize
+
+    graphs = load_all(model, inputs, outputs, signature=signature, tag=tag, checks="drop")
+    if len(graphs) > 1:
+        raise UsageError(
+            "one signature is tuned at a time", hint=f"--signature {graphs[0].signature}"
+        )
+    _require_shapes(graphs[0])
+    translated = translate(graphs[0])
+    specs = tuple(TensorSpec(s.name, s.dtype, s.shape) for s in translated.inputs)
+    return Prepared(graphs[0].name, optimize(translated.module), chip, specs)
+
+
+def _one_chip(target: str) -> Chip:
+    if "," in target:
+        raise UsageError(
+            f"{target} names several targets", hint="tune one after another, into one database"
+        )
+    return find_chip(target.strip())
+
+
+def _require_shapes(graph: Graph) -> None:
+    open_ = [i for i in graph.inputs if i.is_open]
+    if open_:
+        options = " ".join(
+            f"--input {i.name}=" + ",".join("N" if d is None else str(d) for d in i.shape)
+            for i in open_
+        )
+        raise ShapeNeeded(
+            f"tuning needs fixed shapes; open: {', '.join(i.name for i in open_)}",
+            hint=f"give them: {options}, and the same to `dlcc compile`",
+        )
+
+
+def tuned_for(chip: Chip, database: str | os.PathLike[str] | None) -> Tuned:
+    """What the records of a folder say for a chip; without a folder, nothing.
+
+    The log says how many count, and why others do not. Raises UsageError, BadRecords."""
+    if database is None:
+        return UNTUNED
+    from dlcc.tuning.best import best
+    from dlcc.tuning.target import key_of
+
+    found = best(Path(database), key_of(chip))
+    applied = {w: knobs for w, knobs in found.knobs.items() if knobs}
+    log.info(
+        "%s: %d records apply, with choices for %d kernels", chip.name, found.counted, len(applied)
+    )
+    for told, rows in (("stale", found.stale), ("foreign", found.foreign)):
+        for why, count in rows.items():
+            log.info("%s: %d %s records, %s", chip.name, count, told, why)
+    if not found.counted:
+        log.warning(
+            "no record of %s is about %s: `dlcc tune` with `-t %s` makes some",
+            database,
+            chip.name,
+            chip.name,
+        )
+    return Tuned(applied, found.traces)
+
+
+def has_knobs(chip: Chip) -> bool:
+    """Whether rules of a chip's kind have knobs."""
+    from dlcc.targets.registry import no_space
+
+    return kind(chip.kind).space is not no_space
