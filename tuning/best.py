@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dlcc.tuning.database import read
-from dlcc.tuning.record import Key, Record
-from dlcc.tuning.tally import Group, Tally
+from dlcc.tuning.key import Group, Key
+from dlcc.tuning.record import Record
+from dlcc.tuning.tally import Tallies, tallies_of
 
 # Costs of two rewards cannot be compared; what was measured in seconds is what users wait for.
 PREFERRED = ("seconds", "instructions", "packets")
@@ -64,22 +65,22 @@ def best(place: str | Path, key: Key, *, related: bool = False) -> Best:
 
 def best_of(records: Iterable[Record], key: Key, *, related: bool = False) -> Best:
     """Like `best`, of records in any order. `Tally.winner` says which of a workload is taken."""
-    tallies: dict[Group, Tally] = defaultdict(Tally)
     stale: Counter[str] = Counter()
     foreign: Counter[str] = Counter()
-    counted = 0
-    for record in records:
-        if why := key.related(record) if related else key.foreign(record):
-            foreign[why] += 1
-        elif why := key.stale(record):
-            stale[why] += 1
+    counted: dict[Group, Tallies] = {}
+    for group, tallies in tallies_of(records).items():
+        number = sum(tally.records for tally in tallies.values())
+        if why := key.related(group) if related else key.foreign(group):
+            foreign[why] += number
+        elif why := key.stale(group):
+            stale[why] += number
         else:
-            counted += 1
-            tallies[Group.of(record)].add(record)
-    return Best(_winners(tallies, key), counted, dict(stale), dict(foreign))
+            counted[group] = tallies
+    total = sum(tally.records for tallies in counted.values() for tally in tallies.values())
+    return Best(_winners(counted, key), total, dict(stale), dict(foreign))
 
 
-def _winners(tallies: Mapping[Group, Tally], key: Key) -> dict[str, Winner]:
+def _winners(groups: Mapping[Group, Tallies], key: Key) -> dict[str, Winner]:
     """One winner of each workload: of this very chip, in the most telling reward, most threads."""
 
     def order(group: Group) -> tuple[bool, int, int]:
@@ -87,7 +88,8 @@ def _winners(tallies: Mapping[Group, Tally], key: Key) -> dict[str, Winner]:
         return not same, PREFERRED.index(group.reward), -group.threads
 
     winners: dict[str, Winner] = {}
-    for group in sorted(tallies, key=order):
-        if group.workload not in winners and (record := tallies[group].winner()):
-            winners[group.workload] = Winner(record, tallies[group].default_cost)
+    for group in sorted(groups, key=order):
+        for workload, tally in groups[group].items():
+            if workload not in winners and (record := tally.winner()):
+                winners[workload] = Winner(record, tally.default_cost)
     return winners

@@ -15,7 +15,6 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 from dlcc.targets.errors import BadRecords, UsageError
 from dlcc.tuning.record import MAX_LINE_BYTES, Malformed, Record, line_of, record_of
@@ -24,14 +23,6 @@ log = logging.getLogger("dlcc")
 
 RECORDS, LOCK = "records.jsonl", "lock"
 CHUNK_BYTES = 1 << 20
-
-
-class Line(NamedTuple):
-    """A record and the very line that holds it. offset: where the line begins in its file."""
-
-    record: Record
-    content: bytes
-    offset: int
 
 
 class Database:
@@ -179,7 +170,11 @@ def _check_last_line(path: Path, descriptor: int, end: int) -> None:
     """Check the last whole line, so that records are not added to a file of something else."""
     if end:
         begin = _end_of_lines(descriptor, end - 1)
-        _parse(path, os.pread(descriptor, min(end - begin, MAX_LINE_BYTES + 1), begin), "its end")
+        line = os.pread(descriptor, min(end - begin, MAX_LINE_BYTES + 1), begin)
+        try:
+            record_of(line)
+        except Malformed as error:
+            raise _damaged(path, "its last line", error) from error
 
 
 _held: set[Path] = set()
@@ -249,18 +244,20 @@ def records_file(place: str | Path) -> Path:
 
 def read(place: str | Path) -> Iterator[Record]:
     """The records of a folder or file, in the order in which they were written; it may be written
-    to at the same time.   Raises UsageError, BadRecords."""
-    for line in lines(place):
-        yield line.record
+    to at the same time. Half a line at the end does not count.   Raises UsageError, BadRecords."""
+    for record, _ in read_lines(place):
+        yield record
 
 
-def lines(place: str | Path) -> Iterator[Line]:
-    """Like `read`, with the lines themselves. Half a line at the end does not count."""
+def read_lines(place: str | Path) -> Iterator[tuple[Record, bytes]]:
+    """Like `read`, with the very line that holds each record."""
     path = records_file(place)
-    offset = 0
-    for number, content in enumerate(_whole_lines(path), 1):
-        yield Line(_parse(path, content, f"line {number}"), content, offset)
-        offset += len(content)
+    for number, line in enumerate(_whole_lines(path), 1):
+        try:
+            record = record_of(line)
+        except Malformed as error:
+            raise _damaged(path, f"line {number}", error) from error
+        yield record, line
 
 
 def _whole_lines(path: Path) -> Iterator[bytes]:
@@ -276,11 +273,6 @@ def _whole_lines(path: Path) -> Iterator[bytes]:
         raise BadRecords(f"cannot read {path}: {what}") from error
 
 
-def _parse(path: Path, content: bytes, place: str) -> Record:
-    try:
-        return record_of(content)
-    except Malformed as error:
-        raise BadRecords(f"{path}, {place}: {error.what}", hint=error.hint or _DAMAGED) from error
-
-
-_DAMAGED = "the file was changed or damaged: take the line out, or restore the file"
+def _damaged(path: Path, place: str, error: Malformed) -> BadRecords:
+    hint = "the file was changed or damaged: take the line out, or restore the file"
+    return BadRecords(f"{path}, {place}: {error.what}", hint=error.hint or hint)

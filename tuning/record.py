@@ -9,7 +9,6 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Literal, NamedTuple, NoReturn
@@ -18,6 +17,7 @@ FORMAT = 1
 MAX_LINE_BYTES = 4 << 20  # traces of large kernels have some 100 kB
 MAX_TEXT = 1024
 MAX_CHOICE = 64
+CIRCUMSTANCES = 11  # the first fields of a record
 WHOLE = 1 << 53  # beyond it JSON readers of other languages round
 
 Search = Literal["template", "metaschedule"]
@@ -93,75 +93,14 @@ class Record(NamedTuple):
     final: bool = False
 
     @property
+    def circumstances(self) -> tuple[Any, ...]:
+        """Its first fields, which all records of a session have in common."""
+        return self[:CIRCUMSTANCES]
+
+    @property
     def usable(self) -> bool:
         """Whether a build may take this choice: measured, and known to be right."""
         return self.cost is not None and not self.error and self.verified is True
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """What a record must agree in to count for a build or a session.
-
-    threads, device, reward: None where any will do."""
-
-    kind: str
-    chip: str
-    processor: str
-    tvm: str
-    schedules: int
-    isa: str = ""
-    threads: int | None = None
-    device: DeviceClass | None = None
-    reward: Reward | None = None
-
-    @classmethod
-    def of(cls, record: Record) -> Key:
-        """The key under which a record counts, and those that it can be compared with."""
-        r = record
-        made = r.tools.tvm, r.tools.schedules
-        return cls(r.kind, r.chip, r.processor, *made, r.isa, r.threads, r.device, r.reward)
-
-    def stale(self, record: Record) -> str:
-        """Why a record of this kind says nothing of today's code; "" if it does."""
-        if record.tools.tvm != self.tvm:
-            return f"made with TVM {record.tools.tvm}"
-        if record.tools.schedules != self.schedules:
-            return f"made with rules {record.tools.schedules}, now {self.schedules}"
-        return ""
-
-    def foreign(self, record: Record) -> str:
-        """Why a record is about something else; "" if it is about this."""
-        if (record.kind, record.chip) != (self.kind, self.chip):
-            return f"for {_target(record.kind, record.chip)}"
-        if record.processor != self.processor:
-            return f"for the processor {record.processor}"
-        if self.threads is not None and record.threads != self.threads:
-            return f"for {record.threads} thread{'s'[: record.threads > 1]}"
-        return self._measured_otherwise(record)
-
-    def related(self, record: Record) -> str:
-        """Like `foreign`, but any chip with the same vectors will do: for shipped records."""
-        if record.kind != self.kind or not self.isa or record.isa != self.isa:
-            return f"for {_target(record.kind, record.chip)} {record.isa}".rstrip()
-        if self.threads is not None and (record.threads == 1) != (self.threads == 1):
-            return f"for {record.threads} thread{'s'[: record.threads > 1]}"
-        return self._measured_otherwise(record)
-
-    def _measured_otherwise(self, record: Record) -> str:
-        if self.device is not None and record.device != self.device:
-            return f"measured on a device of class {record.device}"
-        if self.reward is not None and record.reward != self.reward:
-            return f"measured in {record.reward}"
-        return ""
-
-
-def _target(kind: str, chip: str) -> str:
-    return kind if kind == chip else f"{kind} {chip}"
-
-
-def isa_of(machine: str, vector_bits: int, vector_registers: int) -> str:
-    """`x86_64 512x32`: what chips must share for records of one to be of use to another."""
-    return f"{machine} {vector_bits}x{vector_registers}"
 
 
 def choice_id(choice: Mapping[str, int | str]) -> str:
@@ -237,7 +176,8 @@ def _constant(name: str) -> NoReturn:
 
 _DECODER = json.JSONDecoder(parse_constant=_constant)
 _WORKLOAD = b',"workload":'
-_FROM_WORKLOAD = Record._fields[Record._fields.index("workload") :]
+_FROM_WORKLOAD = Record._fields[CIRCUMSTANCES:]
+assert _FROM_WORKLOAD[0] == "workload"
 
 
 def _begun_alike(line: bytes) -> Record | None:

@@ -2,45 +2,24 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections import defaultdict
+from collections.abc import Iterable
 
-from dlcc.tuning.record import DeviceClass, Record, Reward, choice_id
+from dlcc.tuning.key import Group
+from dlcc.tuning.record import Record, choice_id
 
 # The noise of times: a choice that was measured once, in the middle of a session, has to beat the
 # default by more. Counts have no noise.
 MARGIN = {"seconds": 0.03, "instructions": 0.0, "packets": 0.0}
 
 
-class Group(NamedTuple):
-    """What records must share for their costs to be compared."""
-
-    workload: str
-    kind: str
-    chip: str
-    processor: str
-    threads: int
-    device: DeviceClass
-    reward: Reward
-    tvm: str
-    schedules: int
-
-    @classmethod
-    def of(cls, record: Record) -> Group:
-        """The group of a record; the version of dlcc itself does not matter."""
-        r = record
-        measured = r.threads, r.device, r.reward
-        return cls(
-            r.workload, r.kind, r.chip, r.processor, *measured, r.tools.tvm, r.tools.schedules
-        )
-
-
 class Tally:
-    """The records of one group, however many they are.
+    """The records of one workload in one group, however many they are.
 
-    trials, failed: how many.   default: the cheapest record of what an untuned build takes."""
+    records, failed: how many.   default: the cheapest record of what an untuned build takes."""
 
     def __init__(self) -> None:
-        self.trials = 0
+        self.records = 0
         self.failed = 0
         self.default: Record | None = None
         self._trial: Record | None = None
@@ -49,7 +28,7 @@ class Tally:
 
     def add(self, record: Record) -> None:
         """Take one more record into account."""
-        self.trials += not record.final
+        self.records += 1
         self.failed += bool(record.error) or record.verified is False
         if record.final and self._finals.get(record.session, record).at <= record.at:
             self._finals[record.session] = record
@@ -105,3 +84,18 @@ def _cheaper(known: Record | None, record: Record) -> Record:
     if known is None or known.cost is None:
         return record
     return record if record.cost is not None and record.cost < known.cost else known
+
+
+Tallies = dict[str, Tally]  # by workload
+
+
+def tallies_of(records: Iterable[Record]) -> dict[Group, Tallies]:
+    """The tallies of all records, by group and workload."""
+    groups: dict[Group, Tallies] = defaultdict(lambda: defaultdict(Tally))
+    circumstances: tuple[object, ...] = ()
+    for record in records:
+        if record.circumstances != circumstances:  # the same for thousands in a row
+            circumstances = record.circumstances
+            group = groups[Group.of(record)]
+        group[record.workload].add(record)
+    return groups

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from dlcc.targets.errors import UsageError
 from dlcc.tuning.best import best, best_of
 from dlcc.tuning.database import writing
-from dlcc.tuning.record import Key, Record, Tools, line_of
+from dlcc.tuning.key import Key
+from dlcc.tuning.record import Record, Tools, line_of
 from tests.tuning.rows import KEY, WORKLOAD, default, record
 
 
@@ -125,7 +127,7 @@ class TestKeys:
         ids=str,
     )
     def test_about_something_else(self, changes: dict[str, object], why: str) -> None:
-        key = Key.of(record())
+        key = replace(KEY, threads=2, device="local", reward="seconds")
         found = best_of([default(**changes), record(**changes)], key)
         assert (found.winners, found.counted, found.stale) == ({}, 0, {})
         assert found.foreign == {why: 2}
@@ -143,7 +145,7 @@ class TestKeys:
         """Shipped records hold for every chip with the same vectors; the very one comes first."""
         there = {"processor": "skylake", "cores": 8, "threads": 8}
         rows = [default(**there), record(cost=1e-5, **there)]
-        key = Key(*("host", "host", "znver3", "0.27.0.post1", 3, "x86_64 256x16"), threads=2)
+        key = replace(KEY, threads=2)
         assert best_of(rows, key).winners == {}
         assert best_of(rows, key, related=True).winners[WORKLOAD].record == rows[1]
         rows += [default(), record()]

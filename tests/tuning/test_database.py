@@ -253,7 +253,7 @@ class TestForeignFiles:
         with pytest.raises(BadRecords, match="line 1: it has more than"):
             list(read(tmp_path))
         os.truncate(tmp_path / RECORDS, 64 << 20)
-        with pytest.raises(BadRecords, match="its end: it has more than"):
+        with pytest.raises(BadRecords, match="its last line: it has more than"):
             add(tmp_path, record())
 
     def test_a_pipe_does_not_hang(self, tmp_path: Path) -> None:
