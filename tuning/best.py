@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from dlcc.targets.tuned import Tuned
 from dlcc.tuning.database import read
 from dlcc.tuning.key import Group, Key
 from dlcc.tuning.record import Record
+from dlcc.tuning.shipped import FOLDER as SHIPPED
+from dlcc.tuning.shipped import files as shipped_files
 from dlcc.tuning.tally import Tallies, tallies_of
 
 # Costs of two rewards cannot be compared; what was measured in seconds is what users wait for.
@@ -43,6 +46,11 @@ class Best:
     foreign: Mapping[str, int] = field(default_factory=dict)
 
     @property
+    def tuned(self) -> Tuned:
+        """What a build takes."""
+        return Tuned(self.knobs, self.traces)
+
+    @property
     def knobs(self) -> dict[str, Mapping[str, int | str]]:
         """Workload -> the knobs of its rule."""
         found = {w: winner.record for w, winner in self.winners.items()}
@@ -55,12 +63,20 @@ class Best:
         return {w: str(r.choice["trace"]) for w, r in found.items() if r.search == "metaschedule"}
 
 
-def best(place: str | Path, key: Key, *, related: bool = False) -> Best:
-    """The best choices of a folder or file for a build.
+def best(place: str | Path | None, key: Key, *, shipped: Path | None = SHIPPED) -> Best:
+    """The best choices for a build: those of a folder or file, then those that come with dlcc.
 
-    related: take records of any chip with the same vectors, which is what shipped ones are for.
-    Raises UsageError where there is nothing, BadRecords where it is damaged."""
-    return best_of(read(place), key, related=related)
+    shipped: where the latter are; None leaves them out. They count for any chip with the same
+    vectors, for workloads of which the own records say nothing.
+    Raises UsageError where `place` holds nothing, BadRecords where it is damaged."""
+    own = Best() if place is None else best_of(read(place), key)
+    if shipped is None:
+        return own
+    rows = (record for path in shipped_files(key.kind, shipped) for record in read(path))
+    given = best_of(rows, key, related=True)
+    return replace(
+        own, winners={**given.winners, **own.winners}, counted=own.counted + given.counted
+    )
 
 
 def best_of(records: Iterable[Record], key: Key, *, related: bool = False) -> Best:
