@@ -18,6 +18,7 @@ import click
 
 from dlcc.compiler.cli.devices import device
 from dlcc.compiler.cli.models import check, compile_model, info
+from dlcc.compiler.cli.records import records
 from dlcc.compiler.cli.runs import bench, profile, run
 from dlcc.compiler.cli.targets import target
 from dlcc.compiler.cli.tune import tune
@@ -34,12 +35,13 @@ def cli() -> None:
     Data goes to stdout, talk and progress to stderr. With --json, stdout holds JSON, and an error
     is one JSON object on stderr: {"error", "hint", "exit_code"}.
 
-    Exit codes: 0 fine; 1 differs or an op is missing; 2 usage; 3 a model or container cannot be
-    read; 4 toolchain; 5 device; 70 a bug of dlcc; 130 interrupted.
+    Exit codes: 0 fine; 1 differs or an op is missing; 2 usage; 3 a model, container or record
+    cannot be read; 4 toolchain; 5 device; 70 a bug of dlcc; 130 interrupted.
     """
 
 
-for _verb in (compile_model, check, tune, run, bench, profile, info, device, target):
+VERBS = (compile_model, check, tune, records, run, bench, profile, info, device, target)
+for _verb in VERBS:
     cli.add_command(_verb)
 
 

@@ -29,7 +29,7 @@ def dlcc_process(*args: str, **options: object) -> subprocess.CompletedProcess[s
 class TestHelp:
     VERBS = (
         [],
-        *([v] for v in ("compile", "check", "run", "bench", "info", "device", "target")),
+        *([v] for v in ("compile", "check", "run", "bench", "info", "records", "device", "target")),
         ["target", "list"],
         ["target", "show"],
     )
