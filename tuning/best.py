@@ -9,8 +9,7 @@ from pathlib import Path
 
 from dlcc.targets.tuned import Tuned
 from dlcc.tuning.database import read
-from dlcc.tuning.key import Group, Key
-from dlcc.tuning.record import Record
+from dlcc.tuning.record import Group, Key, Record
 from dlcc.tuning.shipped import FOLDER as SHIPPED
 from dlcc.tuning.shipped import files as shipped_files
 from dlcc.tuning.tally import Tallies, tallies_of

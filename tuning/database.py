@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dlcc.targets.errors import BadRecords, UsageError
-from dlcc.tuning.record import MAX_LINE_BYTES, Malformed, Record, line_of, record_of
+from dlcc.tuning.lines import MAX_LINE_BYTES, Malformed, line_of, record_of
+from dlcc.tuning.record import Record
 
 log = logging.getLogger("dlcc")
 

@@ -1,4 +1,4 @@
-"""What records have to agree with here and now: the installed tools and the chip of a build."""
+"""What records have to agree with here and now: the tools that are installed."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from dlcc.targets import registry
-from dlcc.targets.chips import Chip
-from dlcc.tuning.key import Group, Key, isa_of
-from dlcc.tuning.record import DeviceClass, Reward, Tools
+from dlcc.tuning.record import Group, Key, Tools
 
 
 def tools(kind: str) -> Tools:
@@ -22,30 +20,6 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:  # run from a checkout that was not installed
         return "not installed"
-
-
-def processor(chip: Chip) -> str:
-    """LLVM's name of a chip's processor; the chip's own name where code is not for one."""
-    return str(chip.tvm.get("mcpu") or chip.name)
-
-
-def isa(chip: Chip) -> str:
-    """The instruction set and vectors of a chip."""
-    machine = str(chip.tvm.get("mtriple") or chip.kind).split("-")[0]
-    return isa_of(machine, chip.vector_bits, chip.vector_registers)
-
-
-def key_of(
-    chip: Chip,
-    *,
-    threads: int | None = None,
-    device: DeviceClass | None = None,
-    reward: Reward | None = None,
-) -> Key:
-    """What records must agree in to count for code for a chip, made with what is installed."""
-    made = tools(chip.kind)
-    where = chip.kind, chip.name, processor(chip), made.tvm, made.schedules, isa(chip)
-    return Key(*where, threads=threads, device=device, reward=reward)
 
 
 def stale(group: Group) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from dlcc.tuning.key import Group
-from dlcc.tuning.record import Record, choice_id
+from dlcc.tuning.record import Group, Record, choice_id
 
 # The noise of times: a choice that was measured once, in the middle of a session, has to beat the
 # default by more. Counts have no noise.

@@ -14,8 +14,8 @@ from typing import IO, cast
 from dlcc.targets.atomic import written_whole
 from dlcc.targets.errors import UsageError
 from dlcc.tuning.database import RECORDS, read, read_lines, records_file, writing
-from dlcc.tuning.key import Group
-from dlcc.tuning.record import Record, line_of
+from dlcc.tuning.lines import line_of
+from dlcc.tuning.record import Group, Record
 from dlcc.tuning.tally import Tallies, tallies_of
 
 Stale = Callable[[Group], str]  # why records of a group say nothing of today's code, or ""

@@ -11,8 +11,7 @@ from typing import Any
 from dlcc.targets import registry
 from dlcc.tuning.database import read
 from dlcc.tuning.installed import stale as stale_of
-from dlcc.tuning.key import Group
-from dlcc.tuning.record import Record
+from dlcc.tuning.record import Group, Record
 from dlcc.tuning.tally import Tally, tallies_of
 
 Wanted = Callable[[Record | Group], bool]

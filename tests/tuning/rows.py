@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dlcc.tuning.key import Key
-from dlcc.tuning.record import Record, Tools
+from dlcc.tuning.record import Key, Record, Tools
 
 WORKLOAD = "conv2d n1 h56 w56 c64 oc64 k3x3 s1x1 p1,1,1,1 d1x1 g1 float32"
 RECORD = Record(

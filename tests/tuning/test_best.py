@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from dlcc.targets.errors import UsageError
 from dlcc.tuning.best import best, best_of
 from dlcc.tuning.database import writing
-from dlcc.tuning.key import Key
-from dlcc.tuning.record import Record, Tools, line_of
+from dlcc.tuning.lines import line_of
+from dlcc.tuning.record import Key, Record, Tools
 from tests.tuning.rows import KEY, WORKLOAD, default, record
 
 

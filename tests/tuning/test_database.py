@@ -16,7 +16,8 @@ import pytest
 
 from dlcc.targets.errors import BadRecords, UsageError
 from dlcc.tuning.database import RECORDS, read, writing
-from dlcc.tuning.record import Record, line_of
+from dlcc.tuning.lines import line_of
+from dlcc.tuning.record import Record
 from tests.tuning.rows import record
 
 BATCH = [record(choice={"tile_m": n}, label="é" * n) for n in range(1, 4)]

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlcc.tuning.record import MAX_LINE_BYTES, MAX_TEXT, Malformed, Record, line_of, record_of
+from dlcc.tuning.lines import MAX_LINE_BYTES, MAX_TEXT, Malformed, line_of, record_of
+from dlcc.tuning.record import Record
 from tests.tuning.rows import RECORD, record
 
 TEXT = st.text(max_size=MAX_TEXT)

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from dlcc.targets.errors import BadRecords, DlccError, UsageError
 from dlcc.tuning.best import best, best_of
 from dlcc.tuning.database import RECORDS, read, writing
-from dlcc.tuning.key import Group
-from dlcc.tuning.record import Record, Tools, line_of
+from dlcc.tuning.lines import line_of
+from dlcc.tuning.record import Group, Record, Tools
 from dlcc.tuning.upkeep import export, merge, prune
 from tests.tuning.rows import KEY, WORKLOAD, default, record
 
