@@ -130,5 +130,24 @@ def prune(folder: Path, only_best: bool, dry: bool, as_json: bool) -> None:
     show(pruned, as_json)
 
 
-for _verb in (list_records, best, merge, export, prune):
+@click.command(cls=Verb)
+@places_argument
+@out_option("The HTML file to write.")
+@click.option("--title", default="", help="What was tuned; default: the names of the folders.")
+def report(places: tuple[Path, ...], out: Path, title: str) -> None:
+    """Write what was measured to one HTML file: curves, the best of each kernel, failures."""
+    from dlcc.compiler.cli.talk import step
+    from dlcc.tuning.database import read
+    from dlcc.tuning.installed import stale
+    from dlcc.tuning.report.gather import reports_of
+    from dlcc.tuning.report.page import write
+
+    title = title or ", ".join(place.resolve().name for place in places)
+    with step(f"writing {out}"):
+        found = (record for place in places for record in read(place))
+        write(reports_of(found, title, stale), out)
+    click.echo(out)
+
+
+for _verb in (list_records, best, report, merge, export, prune):
     records.add_command(_verb)

@@ -1,0 +1,1 @@
+"""What tuning has found, as one HTML file."""
