@@ -224,6 +224,7 @@ class LogFile(Closing):
 
     def __post_init__(self) -> None:
         try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             if self.path.is_file() and self.path.stat().st_size > MOST_LOG_BYTES:
                 self.path.replace(self.path.with_name(self.path.name + ".1"))
             self._file = self.path.open("a", encoding="utf-8", errors="backslashreplace")

@@ -106,9 +106,9 @@ class TestLines:
 
     def test_the_next_session_goes_on_in_the_same_file(self, tmp_path: Path) -> None:
         for title in "ab":
-            with Progress(title, tmp_path, "silent"):
+            with Progress(title, tmp_path / "made", "silent"):
                 pass
-        lines = (tmp_path / LOG).read_text().splitlines()
+        lines = (tmp_path / "made" / LOG).read_text().splitlines()
         assert [line.split()[-1] for line in lines] == ["a", "b"]
 
     def test_a_large_log_is_put_aside(self, tmp_path: Path) -> None:

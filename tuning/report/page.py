@@ -80,7 +80,7 @@ def _facts(report: Report) -> Iterator[str]:
         rows.append(("estimate, tuned kernels", _pair(*estimate, report.reward)))
     if measured := report.end_to_end:
         pair = _pair(measured.before, measured.after, report.reward)
-        rows.append(("measured, whole network", f"{pair}; {measured.rounds} rounds in turns"))
+        rows.append(("measured, whole network", f"{pair}; measured in turns"))
     else:
         rows.append(("measured, whole network", "not in these records"))
     yield "<dl>"

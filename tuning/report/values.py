@@ -61,11 +61,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class EndToEnd:
-    """One inference of the whole network, measured in turns: untuned and tuned, rounds of each."""
+    """One inference of the whole network, untuned and tuned, measured in turns."""
 
     before: float
     after: float
-    rounds: int
 
 
 @dataclass(frozen=True, slots=True)
