@@ -66,6 +66,7 @@ class Kind:
     build: module -> artifact.
     open_device: address (`local`, `emulator`, `rpc://…`) -> device.
     kernels: optimised Relax module -> kernel -> the variables of `main` that it computes.
+    unscheduled: optimised Relax module -> calls of kernels as schedules get them.
     schedules: version of its rules: what was tuned with another is stale.
     space: text of a workload -> the choices of knobs to try, the cost model's, {}, first.
     lacks: TensorFlow ops that cannot run there -> why, in a few words.
@@ -80,6 +81,7 @@ class Kind:
     build: Build
     open_device: Callable[[str, DeviceOptions], Device]
     kernels: Callable[[IRModule, Chip], Mapping[str, Sequence[str]]]
+    unscheduled: Callable[[IRModule, Chip, Tuned], IRModule]
     lacks: Mapping[str, str] = field(default_factory=dict)
     runtime: str = "tvm"
     others: Mapping[str, Runtime] = field(default_factory=dict)

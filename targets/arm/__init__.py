@@ -15,6 +15,7 @@ KIND = Kind(
     build=function_of("dlcc.targets.cpu.build", "build"),
     open_device=function_of("dlcc.targets.arm.device", "open_device"),
     kernels=function_of("dlcc.targets.cpu.build", "kernels"),
+    unscheduled=function_of("dlcc.targets.cpu.build", "unscheduled"),
     schedules=1,
     space=function_of("dlcc.targets.cpu.space", "space"),
     others={

@@ -87,7 +87,7 @@ def _scheduled(
     mod: IRModule, chip: Chip, target: tvm.target.Target, tuned: Tuned = UNTUNED
 ) -> IRModule:
     legal = legalize(sort_on_own(mod, target), chip, target, tuned)
-    return schedule(note_macs(fuse(legal, target)), chip)
+    return schedule(note_macs(fuse(legal, target)), chip, tuned)
 
 
 def _compile(

@@ -49,7 +49,7 @@ def build(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> Artifact:
         mod = write_in_place(mod)  # last: nothing may move a read behind a write
     with step("schedule", times_s, REFUSALS):
         table = kernel_table(mod)
-        mod = schedule(mod, chip)
+        mod = schedule(mod, chip, tuned)
     with tempfile.TemporaryDirectory(prefix="dlcc-build-") as folder:
         with step("codegen", times_s, REFUSALS):
             executable = codegen.compile_lowered(codegen.lower(mod, target), target)
@@ -76,10 +76,15 @@ def assembly(mod: IRModule, chip: Chip) -> str:
     return codegen.assembly(codegen.compile_lowered(lowered, target))
 
 
-def _scheduled(mod: IRModule, chip: Chip) -> IRModule:
+def unscheduled(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> IRModule:
+    """Calls of kernels as schedules get them, for a search of schedules."""
     target = codegen.tvm_target(dict(chip.tvm))
-    mod, _ = lift_weights(fuse(legalize(mod, chip, target), target))
-    return schedule(write_in_place(own_arguments(own_results(mod))), chip)
+    mod, _ = lift_weights(fuse(legalize(mod, chip, target, tuned), target))
+    return write_in_place(own_arguments(own_results(mod)))
+
+
+def _scheduled(mod: IRModule, chip: Chip) -> IRModule:
+    return schedule(unscheduled(mod, chip), chip)
 
 
 def machine(target: tvm.target.Target) -> str:

@@ -16,6 +16,7 @@ KIND = Kind(
     build=function_of("dlcc.targets.hexagon.build", "build"),
     open_device=function_of("dlcc.targets.hexagon.device", "open_device"),
     kernels=function_of("dlcc.targets.hexagon.build", "kernels"),
+    unscheduled=function_of("dlcc.targets.hexagon.build", "unscheduled"),
     schedules=1,
     lacks=LACKS,
     runtime="aot",

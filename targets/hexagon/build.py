@@ -101,10 +101,20 @@ def assembly(mod: IRModule, chip: Chip) -> str:
 def _scheduled(
     mod: IRModule, chip: Chip, target: tvm.target.Target, tuned: Tuned = UNTUNED
 ) -> IRModule:
-    # schedules ask the chip what it can do: what counts is the processor that code is made for
-    as_built = replace(chip, tvm={**chip.tvm, "mcpu": str(target.attrs["mcpu"])})
+    as_built = _as_built(chip, target)
     legal = legalize(sort_on_own(mod, target), as_built, target, tuned)
-    return schedule(note_macs(fuse(legal, target)), as_built)
+    return schedule(note_macs(fuse(legal, target)), as_built, tuned)
+
+
+def unscheduled(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> IRModule:
+    """Calls of kernels as schedules get them, for a search of schedules."""
+    target = tvm_target(profile(mod, chip))
+    return fuse(legalize(sort_on_own(mod, target), _as_built(chip, target), target, tuned), target)
+
+
+def _as_built(chip: Chip, target: tvm.target.Target) -> Chip:
+    """Schedules ask the chip what it can do: what counts is the processor that code is for."""
+    return replace(chip, tvm={**chip.tvm, "mcpu": str(target.attrs["mcpu"])})
 
 
 def _linked(made: Made) -> bytes:

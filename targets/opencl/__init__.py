@@ -23,6 +23,7 @@ KIND = Kind(
     build=function_of("dlcc.targets.opencl.build", "build"),
     open_device=function_of("dlcc.targets.opencl.device", "open_device"),
     kernels=function_of("dlcc.targets.opencl.build", "kernels"),
+    unscheduled=function_of("dlcc.targets.opencl.build", "unscheduled"),
     schedules=1,
     space=function_of("dlcc.targets.cpu.space", "space"),
 )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import tvm
 from tvm import relax, tirx
 from tvm.ir import IRModule
@@ -43,6 +45,15 @@ from dlcc.targets.steps import step
 from dlcc.targets.tuned import UNTUNED, Tuned
 
 log = logging.getLogger("dlcc")
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """Calls of kernels without schedules. half_error: as of `Scheduled`."""
+
+    module: IRModule
+    weights: Sequence[np.ndarray]
+    half_error: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,25 +120,37 @@ def _is_opencl(module: tvm.runtime.Module) -> bool:
     return str(module.kind) == "opencl"
 
 
+def unscheduled(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> IRModule:
+    """Calls of kernels as schedules get them, for a search of schedules."""
+    return _grouped(mod, chip, tuned).module
+
+
 def _scheduled(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> Scheduled:
+    grouped = _grouped(mod, chip, tuned)
+    table = kernel_table(grouped.module)  # before schedules change the loops that it counts
+    out, engines, reasons = _kernels(grouped.module, chip, tuned)
+    placed = place(out, grouped.weights, engines)
+    return Scheduled(placed, table, engines, reasons, grouped.half_error)
+
+
+def _grouped(mod: IRModule, chip: Chip, tuned: Tuned) -> Grouped:
     host = host_target(chip)
     mod, weights = lift_weights(fuse(legalize(mod, chip, host, tuned), host), least_bytes=1)
     mod = write_in_place(own_arguments(own_results(mod)))
     with host:
         mod = codegen.reshape_in_place(outline_branches(require_shipped(mod)))
         mod = relax.transform.DeadCodeElimination(["main"])(mod)  # kernels that are views by now
-    error = None
-    if _is_half(chip):
-        full, full_weights = mod, weights
-        mod, weights = halve(mod, weights, lambda kernel: not why_not(kernel, fp16=True))
-        error = half_error(full, full_weights, mod, weights)
-        log.info("%s: %s", chip.name, _told(error))
-    table = kernel_table(mod)  # before schedules change the loops that it counts
-    out, engines, reasons = _kernels(mod, chip)
-    return Scheduled(place(out, weights, engines), table, engines, reasons, error)
+    if not _is_half(chip):
+        return Grouped(mod, weights)
+    half, half_weights = halve(mod, weights, lambda kernel: not why_not(kernel, fp16=True))
+    error = half_error(mod, weights, half, half_weights)
+    log.info("%s: %s", chip.name, _told(error))
+    return Grouped(half, half_weights, error)
 
 
-def _kernels(mod: IRModule, chip: Chip) -> tuple[IRModule, dict[str, Where], dict[str, str]]:
+def _kernels(
+    mod: IRModule, chip: Chip, tuned: Tuned
+) -> tuple[IRModule, dict[str, Where], dict[str, str]]:
     """Every kernel with its schedule, where each runs, and why some run on the CPU."""
     out = mod.clone()
     engines: dict[str, Where] = {}
@@ -135,7 +158,7 @@ def _kernels(mod: IRModule, chip: Chip) -> tuple[IRModule, dict[str, Where], dic
     for var in sorted(mod.get_global_vars(), key=lambda v: str(v.name_hint)):
         if isinstance(mod[var], tirx.PrimFunc):
             name = str(var.name_hint)
-            out[var], reason = _kernel(mod[var], name, chip)
+            out[var], reason = _kernel(mod[var], name, chip, tuned)
             engines[name] = "cpu" if reason else "gpu"
             reasons |= {name: reason} if reason else {}
     return out, engines, reasons
@@ -154,12 +177,14 @@ def _told(error: float | None) -> str:
     )
 
 
-def _kernel(kernel: tirx.PrimFunc, name: str, chip: Chip) -> tuple[tirx.PrimFunc, str]:
+def _kernel(
+    kernel: tirx.PrimFunc, name: str, chip: Chip, tuned: Tuned
+) -> tuple[tirx.PrimFunc, str]:
     """A kernel with its schedule, and why it runs on the CPU; "" on the GPU."""
     assert chip.gpu is not None
     reason = why_not(kernel, chip.gpu.fp16)
     if not reason:
-        made, verdict = schedule_kernel(kernel, name, Engine.of(chip))
+        made, verdict = schedule_kernel(kernel, name, Engine.of(chip), tuned)
         if verdict.rule:
             return compare_extremes(made).with_attr("target", tvm_target(chip)), ""
         reason = list(verdict.declined.values())[-1]

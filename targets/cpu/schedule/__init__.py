@@ -14,6 +14,7 @@ from dlcc.targets.cpu.schedule.rules import Verdict, schedule_by, schedule_kerne
 from dlcc.targets.cpu.schedule.stages import stages
 from dlcc.targets.cpu.schedule.winograd import winograd
 from dlcc.targets.cpu.tiles import Cpu
+from dlcc.targets.tuned import UNTUNED, Tuned
 
 RULES: tuple[Rule, ...] = (
     matmul,  # these four know their kernels by an annotation: no order among them
@@ -24,18 +25,20 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def schedule(mod: IRModule, chip: Chip) -> IRModule:
+def schedule(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> IRModule:
     """Schedule every kernel of a module.
 
     Before:  for n, y, x, f, ry, rx, k: conv[n, y, x, f] += …; for …: relu
     After:   for y in parallel: for … : 14 x 32 sums in registers; their relu
     """
-    return schedule_with_reasons(mod, chip)[0]
+    return schedule_with_reasons(mod, chip, tuned)[0]
 
 
-def schedule_with_reasons(mod: IRModule, chip: Chip) -> tuple[IRModule, list[Verdict]]:
+def schedule_with_reasons(
+    mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED
+) -> tuple[IRModule, list[Verdict]]:
     """`schedule`, and how every kernel fared, in the order of their names."""
-    return schedule_by(RULES, mod, Cpu.of(chip))
+    return schedule_by(RULES, mod, Cpu.of(chip), tuned)
 
 
 def schedule_kernel(kernel: tirx.PrimFunc, name: str, cpu: Cpu) -> tuple[tirx.PrimFunc, Verdict]:

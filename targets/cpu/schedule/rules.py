@@ -14,16 +14,20 @@ from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import ScheduleError
 
 from dlcc.targets.cpu.schedule.loops import Declined
+from dlcc.targets.traces import apply_trace, kernel_key
+from dlcc.targets.tuned import UNTUNED, Tuned
 
 log = logging.getLogger("dlcc")
 
 Machine = TypeVar("Machine")  # what rules ask of an engine
 
+TRACE = "trace"  # in place of a rule's name: the schedule is one that tuning found
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How a kernel was scheduled. rule: "" if no rule applied and it stays as it was.
-    declined: rule -> why it did not apply."""
+    """How a kernel was scheduled. rule: "" if no rule applied and it stays as it was; TRACE for a
+    schedule of a tuning record.   declined: rule -> why it did not apply."""
 
     kernel: str
     rule: str
@@ -31,14 +35,18 @@ class Verdict:
 
 
 def schedule_by(
-    rules: Sequence[Callable[[Schedule, Machine], None]], mod: IRModule, machine: Machine
+    rules: Sequence[Callable[[Schedule, Machine], None]],
+    mod: IRModule,
+    machine: Machine,
+    tuned: Tuned = UNTUNED,
 ) -> tuple[IRModule, list[Verdict]]:
     """Every kernel of a module, and how each fared, in the order of their names."""
     out = mod.clone()
     verdicts: list[Verdict] = []
     for var in sorted(mod.get_global_vars(), key=lambda v: str(v.name_hint)):
         if isinstance(mod[var], tirx.PrimFunc):
-            out[var], verdict = schedule_kernel_by(rules, mod[var], str(var.name_hint), machine)
+            name = str(var.name_hint)
+            out[var], verdict = schedule_kernel_by(rules, mod[var], name, machine, tuned)
             verdicts.append(verdict)
             log.debug("kernel %s: %s", verdict.kernel, verdict.rule or verdict.declined)
     return out, verdicts
@@ -49,11 +57,16 @@ def schedule_kernel_by(
     kernel: tirx.PrimFunc,
     name: str,
     machine: Machine,
+    tuned: Tuned = UNTUNED,
 ) -> tuple[tirx.PrimFunc, Verdict]:
-    """One kernel by the first rule that applies, or as it is."""
+    """One kernel by the trace that tuning found, else by the first rule that applies, or as it is.
+
+    Raises UsageError for a trace that is not for the kernel which it was found by."""
     declined: dict[str, str] = {}
     if kernel.attrs is not None and "tirx.is_scheduled" in kernel.attrs:
         return kernel, Verdict(name, "", {"all": "it came with a schedule"})
+    if tuned.by_kernel and (trace := tuned.trace(kernel_key(kernel))) is not None:
+        return apply_trace(kernel, trace), Verdict(name, TRACE, {})
     mod = IRModule({"main": kernel.with_attr("global_symbol", "main")})
     for rule in rules:
         s = Schedule(mod)

@@ -12,6 +12,7 @@ from dlcc.targets.hexagon.schedule.loops import Hvx, Rule
 from dlcc.targets.hexagon.schedule.product import product
 from dlcc.targets.hexagon.schedule.stages import stages
 from dlcc.targets.hexagon.schedule.sums import sums
+from dlcc.targets.tuned import UNTUNED, Tuned
 
 RULES: tuple[Rule, ...] = (
     product,  # these two know their kernels by an annotation: no order between them
@@ -21,16 +22,18 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def schedule(mod: IRModule, chip: Chip) -> IRModule:
+def schedule(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> IRModule:
     """Schedule every kernel of a module for HVX.
 
     Before:  for n, y, x, f, ry, rx, k: conv[n, y, x, f] += …; for …: requantise
     After:   for n, y, tiles: for …: 4 x 128 sums in registers; their requantisation
     """
-    return schedule_with_reasons(mod, chip)[0]
+    return schedule_with_reasons(mod, chip, tuned)[0]
 
 
-def schedule_with_reasons(mod: IRModule, chip: Chip) -> tuple[IRModule, list[Verdict]]:
+def schedule_with_reasons(
+    mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED
+) -> tuple[IRModule, list[Verdict]]:
     """`schedule`, and how every kernel fared, in the order of their names."""
     intrin.register()
-    return schedule_by(RULES, mod, Hvx.of(chip))
+    return schedule_by(RULES, mod, Hvx.of(chip), tuned)

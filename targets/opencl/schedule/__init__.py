@@ -11,6 +11,7 @@ from dlcc.targets.cpu.schedule.rules import Verdict, schedule_kernel_by
 from dlcc.targets.opencl.engine import Engine
 from dlcc.targets.opencl.schedule.stages import stages
 from dlcc.targets.opencl.schedule.tiles import conv2d, depthwise, matmul
+from dlcc.targets.tuned import UNTUNED, Tuned
 
 RULES: tuple[Callable[[Schedule, Engine], None], ...] = (
     matmul,  # these three know their kernels by an annotation: no order among them
@@ -21,7 +22,7 @@ RULES: tuple[Callable[[Schedule, Engine], None], ...] = (
 
 
 def schedule_kernel(
-    kernel: tirx.PrimFunc, name: str, engine: Engine
+    kernel: tirx.PrimFunc, name: str, engine: Engine, tuned: Tuned = UNTUNED
 ) -> tuple[tirx.PrimFunc, Verdict]:
-    """One kernel by the first rule that applies, or as it is."""
-    return schedule_kernel_by(RULES, kernel, name, engine)
+    """One kernel by the trace that tuning found, else by the first rule that applies."""
+    return schedule_kernel_by(RULES, kernel, name, engine, tuned)
