@@ -1,0 +1,1 @@
+"""A search for the schedule of one kernel, by TVM's MetaSchedule."""

@@ -1,0 +1,79 @@
+"""The design space of a kernel, by the kind of engine that is to run it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tvm
+from tvm.s_tir.meta_schedule.schedule_rule import ParallelizeVectorizeUnroll, ScheduleRule
+from tvm.s_tir.meta_schedule.space_generator import PostOrderApply
+
+from dlcc.targets.chips import Chip
+from dlcc.targets.cpu.tiles import FLOAT_BYTES
+from dlcc.targets.errors import UsageError
+
+# TVM's own rules for each. Those that it would choose for a CPU with dot products of bytes make
+# x86 code that LLVM refuses, and Arm code that it refuses every second time.
+RULES = {"host": "llvm", "arm": "llvm", "opencl": "cuda", "hexagon": "hexagon"}
+JOBS_PER_CORE = 16  # pieces of a parallel loop, TVM's own number
+VECTORS = 4  # of the innermost loop, at most
+
+
+def design_space(chip: Chip) -> PostOrderApply:
+    """The generator of sketches for a chip; raises UsageError for a kind that has none."""
+    if chip.kind not in RULES:
+        raise UsageError(
+            f"there is no search over schedules for the target {chip.kind}",
+            hint=f"kinds with one: {', '.join(RULES)}",
+        )
+    name = RULES[chip.kind]
+    rules = ScheduleRule.create(name)
+    if name == "llvm":
+        rules = [_unroll(chip) if isinstance(r, ParallelizeVectorizeUnroll) else r for r in rules]
+    return PostOrderApply(sch_rules=rules, postprocs=name, mutator_probs=name)
+
+
+def _unroll(chip: Chip) -> ParallelizeVectorizeUnroll:
+    """As TVM's own, with vectors of this chip. TVM also unrolls 512 steps: LLVM takes seconds for
+    that, and the register tile is unrolled at far less."""
+    lanes = chip.vector_bits // (8 * FLOAT_BYTES)
+    return ParallelizeVectorizeUnroll(
+        max_jobs_per_core=JOBS_PER_CORE,
+        max_vectorize_extent=VECTORS * lanes,
+        unroll_max_steps=[0, 16, 64],
+        unroll_explicit=True,
+    )
+
+
+def search_target(chip: Chip) -> tvm.target.Target:
+    """TVM's target while it searches: it tells the rules how many cores, threads of a work-group
+    and bytes of local memory there are. Code is generated for the target of the build."""
+    return TARGETS.get(chip.kind, _cpu)(chip)
+
+
+def _cpu(chip: Chip) -> tvm.target.Target:
+    from dlcc.targets.cpu.codegen import tvm_target
+
+    return tvm_target(dict(chip.tvm))
+
+
+def _opencl(chip: Chip) -> tvm.target.Target:
+    from dlcc.targets.opencl.target import tvm_target
+
+    return tvm_target(chip)
+
+
+def _hexagon(chip: Chip) -> tvm.target.Target:
+    """Rules for its wide vectors look for a target of this kind, which our build does not use."""
+    fields: dict[str, Any] = {
+        "kind": "hexagon",
+        "mtriple": "hexagon",
+        "mcpu": str(chip.tvm["mcpu"]),
+        "num-cores": chip.cores,
+        "vtcm-capacity": 0,  # programs of ours keep everything in plain memory
+    }
+    return tvm.target.Target(fields)
+
+
+TARGETS: dict[str, Callable[[Chip], tvm.target.Target]] = {"opencl": _opencl, "hexagon": _hexagon}
