@@ -186,9 +186,31 @@ MATMULS = [
     ((100, 70), (70, 64), True, "matmul"),
     ((2, 3, 20), (20, 24), True, "matmul"),
     ((64, 70), (70, 64), False, "matmul"),
-    ((5, 33), (33, 17), False, "stages"),
-    ((2, 5, 33), (2, 33, 16), False, "stages"),
+    ((3, 33), (33, 17), False, "stages"),
+    ((5, 33), (33, 17), False, "batch_matmul"),
+    ((2, 5, 33), (33, 19), False, "batch_matmul"),
+    ((2, 5, 33), (2, 33, 16), False, "batch_matmul"),
+    ((3, 2, 37, 20), (3, 2, 20, 37), False, "batch_matmul"),
+    ((3, 1, 6, 20), (2, 20, 24), False, "batch_matmul"),
+    ((9, 20), (2, 3, 20, 31), False, "batch_matmul"),
+    ((2, 7, 64), (2, 64, 16), True, "batch_matmul"),
 ]
+
+
+TRANSPOSED = [
+    ((384, 1024), (1, 0), "float32"), ((1, 56, 56, 64), (0, 3, 1, 2), "float32"),
+    ((2, 64, 19, 23), (0, 2, 3, 1), "float32"), ((33, 47), (1, 0), "int8"),
+    ((17, 3, 70), (2, 1, 0), "int64"), ((3, 40, 24), (0, 2, 1), "bool"),
+    ((16, 1, 20), (2, 1, 0), "float16"), ((7, 5, 3, 2), (3, 1, 0, 2), "float64"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("shape", "axes", "dtype"), TRANSPOSED)
+def test_transposition(shape, axes, dtype, tmp_path: Path) -> None:
+    """By squares where both axes are long, with and without a remainder."""
+    x = (random(*shape) * 50).astype(dtype)
+    got = run(module(lambda x: R.permute_dims(x, axes), shape, dtype=dtype), [x], tmp_path)
+    np.testing.assert_array_equal(got, x.transpose(axes))
 
 
 @pytest.mark.parametrize(("a", "b", "constant", "rule"), MATMULS)

@@ -10,6 +10,7 @@ from tvm import relax, te, tirx, topi
 from tvm.ir import IRModule, Op
 
 from dlcc.targets.chips import Chip
+from dlcc.targets.cpu.batch_matmul import batch_matmul
 from dlcc.targets.cpu.conv2d import conv2d
 from dlcc.targets.cpu.fold import fold_layouts
 from dlcc.targets.cpu.layout import to_nhwc
@@ -31,11 +32,20 @@ def relu(bb: relax.BlockBuilder, call: relax.Call, *_: object) -> relax.Expr:
     return bb.call_te(compute, call.args[0], primfunc_name_hint="relu")
 
 
+def product(bb: relax.BlockBuilder, call: relax.Call, cpu: Cpu, tuned: Tuned) -> relax.Expr | None:
+    """A product of matrices, of float32; None where the general kernel has to do."""
+    wanted = {str(a.ty.dtype) for a in call.args} | {str(call.attrs.out_dtype or "float32")}
+    if wanted != {"float32"} or any(a.ty.shape is None for a in call.args):
+        return None
+    made = matmul(bb, call, cpu, tuned)
+    return made if made is not None else batch_matmul(bb, call, cpu)
+
+
 # Operators for which TVM's own kernel is slow, or not TensorFlow's; one that declines leaves the
 # call to TVM's.
 OURS: dict[str, Legalizer] = {
     "relax.nn.conv2d": conv2d,
-    "relax.matmul": matmul,
+    "relax.matmul": product,
     "relax.nn.relu": relu,
 }
 

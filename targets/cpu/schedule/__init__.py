@@ -6,6 +6,7 @@ from tvm import tirx
 from tvm.ir import IRModule
 
 from dlcc.targets.chips import Chip
+from dlcc.targets.cpu.schedule.batch_matmul import batch_matmul
 from dlcc.targets.cpu.schedule.conv2d import conv2d
 from dlcc.targets.cpu.schedule.depthwise import depthwise
 from dlcc.targets.cpu.schedule.loops import Rule
@@ -17,7 +18,8 @@ from dlcc.targets.cpu.tiles import Cpu
 from dlcc.targets.tuned import UNTUNED, Tuned
 
 RULES: tuple[Rule, ...] = (
-    matmul,  # these four know their kernels by an annotation: no order among them
+    matmul,  # these five know their kernels by an annotation: no order among them
+    batch_matmul,
     conv2d,
     depthwise,
     winograd,

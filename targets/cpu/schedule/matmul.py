@@ -60,15 +60,16 @@ def panels_first(rows: int | None, columns: int, depth: int, pixels: int, cpu: C
     return x_again <= w_again
 
 
-def flatten_rows(s: Schedule, epilogue: SBlockRV) -> None:
-    """Make the epilogue's leading dimensions one, as they are in the product."""
+def flatten_rows(s: Schedule, epilogue: SBlockRV, rank: int = 2) -> None:
+    """Make the epilogue's leading dimensions one, so that it has `rank`, as the product has."""
     shape = [v.dom.extent for v in s.get(epilogue).iter_vars]
-    if len(shape) <= 2:
+    ahead = len(shape) - rank + 1
+    if ahead < 2:
         return
-    rows = [int(e) for e in shape[:-1]]
-    steps = [math.prod(rows[d + 1 :]) for d in range(len(rows))]
+    lead = [int(e) for e in shape[:ahead]]
+    steps = [math.prod(lead[d + 1 :]) for d in range(ahead)]
 
-    def number(*i: ir.Expr) -> tuple[ir.Expr, ir.Expr]:
-        return sum(a * b for a, b in zip(i[:-1], steps, strict=True)), i[-1]
+    def number(*i: ir.Expr) -> tuple[ir.Expr, ...]:
+        return sum(a * b for a, b in zip(i[:ahead], steps, strict=True)), *i[ahead:]
 
     s.transform_block_layout(epilogue, tirx.IndexMap.from_func(number, ndim=len(shape)))

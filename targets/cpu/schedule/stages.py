@@ -7,22 +7,26 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from tvm import tirx
+from tvm.ir.expr import TensorLoad
 from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
-from dlcc.targets.cpu.schedule.inline import inline
+from dlcc.targets.cpu.matmul import static
+from dlcc.targets.cpu.schedule.inline import inline, nodes
 from dlcc.targets.cpu.schedule.loops import (
     PARALLEL_ELEMENTS,
     Declined,
     blocks,
     extent,
     extents,
+    vectorize_last,
 )
 from dlcc.targets.cpu.tiles import Cpu, largest_vector
 
 Machine = TypeVar("Machine")
 
 SPATIAL, REDUCTION = 0, 2  # tirx.IterVar.iter_type
+SQUARE = 16  # elements along a side of what is transposed at once: a cache line of float32
 VECTORS = 4  # unrolled, so that a reduction has independent sums
 
 
@@ -81,6 +85,9 @@ def axes(s: Schedule, block: SBlockRV) -> tuple[list[LoopRV], list[LoopRV]]:
 def _injective(s: Schedule, block: SBlockRV, cpu: Cpu) -> None:
     loops = s.get_loops(block)
     worth = _worth(s, loops)
+    if (row := _transposed(s, block)) is not None:
+        _by_squares(s, block, row, cpu, worth)
+        return
     *outer, last = loops
     width = largest_vector(extent(s, last) or 1, cpu.lanes)
     if width >= min(4, cpu.lanes) and not _stores_bfloat16(s, block):
@@ -90,6 +97,39 @@ def _injective(s: Schedule, block: SBlockRV, cpu: Cpu) -> None:
     # else LLVM makes vectors of the plain loop, with a remainder, better than predicates do
     if outer and worth:
         s.parallel(s.fuse(*outer) if len(outer) > 1 else outer[0])
+
+
+def _transposed(s: Schedule, block: SBlockRV) -> int | None:
+    """Axis of the result that is the last of an operand, where that is not the last of both.
+
+    None where no operand is read so, and where either axis is shorter than a cache line."""
+    stmt = s.get(block)
+    *rows, last = stmt.iter_vars
+    reads = [
+        n.indices[-1] for n in nodes(stmt.body.value) if isinstance(n, TensorLoad) and n.indices
+    ]
+    for axis, row in enumerate(rows):
+        large = all((static(v.dom.extent) or 0) >= SQUARE for v in (row, last))
+        if large and any(index.same_as(row.var) for index in reads):
+            return axis
+    return None
+
+
+def _by_squares(s: Schedule, block: SBlockRV, row: int, cpu: Cpu, worth: bool) -> None:
+    """Loops over squares of the result, so that the lines that are read are used whole."""
+    *outer, last = s.get_loops(block)
+    outer[row], row_inner = s.split(outer[row], [None, _side(extent(s, outer[row]) or 1)])
+    last_outer, last_inner = s.split(last, [None, _side(extent(s, last) or 1)])
+    s.reorder(*outer, last_outer, row_inner, last_inner)
+    if not _stores_bfloat16(s, block):
+        vectorize_last(s, block, cpu.lanes)
+    if worth:
+        s.parallel(s.fuse(*outer, last_outer))
+
+
+def _side(size: int) -> int:
+    """Of a square: near a cache line, and without a remainder where that can be."""
+    return max((d for d in range(SQUARE // 2, SQUARE + 1) if size % d == 0), default=SQUARE)
 
 
 def _stores_bfloat16(s: Schedule, block: SBlockRV) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from tvm import tirx
 from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import SBlockRV
 
+from dlcc.targets.cpu.schedule.matmul import flatten_rows
 from dlcc.targets.hexagon.intrin import LANES, dot, total
 from dlcc.targets.hexagon.schedule.loops import (
     Declined,
@@ -35,7 +35,8 @@ def product(s: Schedule, hvx: Hvx) -> None:
     assert fixed is not None
     rows, vectors = (int(v) for v in s.get(sums).annotations[TILE])
     epilogue = epilogue_after(s, fixed)
-    _flatten_rows(s, epilogue, len(s.get(fixed).iter_vars))
+    if len(s.get(fixed).iter_vars) == 2:
+        flatten_rows(s, epilogue)
     for block in (sums, fixed, *([totals] if totals else [])):
         s.set_scope(block, 0, "local")
     *outer, row, channel = s.get_loops(fixed)
@@ -88,16 +89,3 @@ def _data_dtype(s: Schedule, sums: SBlockRV) -> str:
     """dtype of the first operand: the block reads data and weights, and not only its sums."""
     reads = [r.source for r in s.get(sums).reads if str(r.source.dtype) != "int32"]
     return str(reads[0].dtype)
-
-
-def _flatten_rows(s: Schedule, epilogue: SBlockRV, rank: int) -> None:
-    """Make the epilogue's leading dimensions one where they are one in the product."""
-    shape = [int(v.dom.extent) for v in s.get(epilogue).iter_vars]
-    if len(shape) == rank or rank != 2:
-        return
-    steps = [math.prod(shape[d + 1 : -1]) for d in range(len(shape) - 1)]
-
-    def number(*i: tirx.Var) -> tuple[object, object]:
-        return sum(a * b for a, b in zip(i[:-1], steps, strict=True)), i[-1]
-
-    s.transform_block_layout(epilogue, tirx.IndexMap.from_func(number, ndim=len(shape)))
