@@ -48,14 +48,13 @@ class TaskState:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A session between two batches. restored: trials of earlier sessions, of all `trials`.
+    """A session between two batches. wanted: trials to stop at. left_s: until its hours are over.
 
-    wanted: trials to stop at.   left_s: until its hours are over.   reward: unit of costs."""
+    reward: unit of costs."""
 
     reward: str
     trials: int
     tasks: Sequence[TaskState]
-    restored: int = 0
     wanted: int | None = None
     left_s: float | None = None
 
@@ -70,25 +69,25 @@ class State:
         return sum(t.share * (1 - t.best_cost / t.default_cost) for t in self.tasks)
 
 
-def left_s(state: State, elapsed_s: float) -> float | None:
-    """Seconds until the session ends, from how fast it was so far; None where nobody knows."""
+def left_s(state: State, made: int, elapsed_s: float) -> float | None:
+    """Seconds until the session ends; None where nobody knows.
+
+    made, elapsed_s: trials in the seconds that were watched, which tell how fast it is."""
     if state.left_s is not None:
         return max(0.0, state.left_s)
-    made = state.trials - state.restored
     if state.wanted is None or made <= 0:
         return None
     return elapsed_s / made * max(0, state.wanted - state.trials)
 
 
-def summary(state: State, elapsed_s: float) -> str:
+def summary(state: State, rest_s: float | None = None) -> str:
     """One line: trials, what they save, how many tasks are flat, time left."""
     of = f" of {state.wanted:,}" if state.wanted else ""
     failed = f", {state.failed:,} failed" if state.failed else ""
     flat = sum(task.flat for task in state.tasks)
     line = f"{state.trials:,}{of} trials{failed}; the best so far save {state.saved:.1%} of the run"
     line += f"; {flat} of {len(state.tasks)} kernels are flat"
-    rest = left_s(state, elapsed_s)
-    return line if rest is None else f"{line}; {duration_text(rest)} left"
+    return line if rest_s is None else f"{line}; {duration_text(rest_s)} left"
 
 
 class Progress(Closing):
@@ -107,7 +106,7 @@ class Progress(Closing):
         self._title = title
         self._mode = mode
         self._now = now
-        self._began_s = now()
+        self._first: tuple[int, float] | None = None  # trials when they were first shown, and when
         self._said_s: dict[str, float] = {}
         self._best: dict[str, float] = {}
         self._stack = ExitStack()
@@ -122,8 +121,10 @@ class Progress(Closing):
 
     def show(self, state: State) -> None:
         """How it stands after a batch."""
-        elapsed_s = self._now() - self._began_s
-        line = summary(state, elapsed_s)
+        # builds before the first batch tell nothing of how long the others take
+        self._first = self._first or (state.trials, self._now())
+        made, elapsed_s = state.trials - self._first[0], self._now() - self._first[1]
+        line = summary(state, left_s(state, made, elapsed_s))
         for news in self._news(state):
             log.debug("%s", news)
             self._write(news)

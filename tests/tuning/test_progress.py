@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ from dlcc.tuning.wording import cost_text, duration_text, gain_text
 
 CONV = TaskState("conv2d …", "conv1/Conv2D", 0.6, 30, 2, 2e-4, 1e-4)
 DENSE = TaskState("dense …", "[bold]fc[/]", 0.4, 20, 0, 1e-4, 1e-4, flat=True)
-STATE = State("seconds", 50, (CONV, DENSE), restored=10, wanted=90)
+STATE = State("seconds", 50, (CONV, DENSE), wanted=90)
 
 
 class Clock:
@@ -42,26 +43,36 @@ class Clock:
 
 class TestNumbers:
     def test_a_summary(self) -> None:
-        line = summary(STATE, elapsed_s=20)
+        line = summary(STATE, 20)
         assert line == (
             "50 of 90 trials, 2 failed; the best so far save 30.0% of the run; "
             "1 of 2 kernels are flat; 20 s left"
         )
 
     @pytest.mark.parametrize(
-        ("changes", "left"),
+        ("changes", "made", "left"),
         [
-            ({}, 20.0),
-            ({"wanted": None}, None),
-            ({"trials": 10}, None),  # nothing yet in this session
-            ({"trials": 95}, 0.0),
-            ({"left_s": 7.0}, 7.0),
-            ({"left_s": -7.0}, 0.0),
+            ({}, 40, 20.0),
+            ({"wanted": None}, 40, None),
+            ({}, 0, None),
+            ({"trials": 95}, 40, 0.0),
+            ({"left_s": 7.0}, 40, 7.0),
+            ({"left_s": -7.0}, 0, 0.0),
         ],
         ids=str,
     )
-    def test_time_left(self, changes: dict[str, object], left: float | None) -> None:
-        assert left_s(replace(STATE, **changes), 20) == left  # type: ignore[arg-type]
+    def test_time_left(self, changes: dict[str, Any], made: int, left: float | None) -> None:
+        assert left_s(replace(STATE, **changes), made, 20) == left
+
+    def test_what_came_before_does_not_slow_it_down(self, caplog: pytest.LogCaptureFixture) -> None:
+        clock = Clock()
+        with caplog.at_level(logging.INFO, "dlcc"), Progress("m", None, "lines", now=clock) as seen:
+            clock.s += 1000  # the first build
+            seen.show(STATE)
+            clock.s += 10
+            seen.show(replace(STATE, trials=60))
+        assert "left" not in caplog.messages[1]
+        assert caplog.messages[2].endswith("; 30 s left")
 
     def test_units(self) -> None:
         assert [cost_text(c, "seconds") for c in (1.8e-4, 2.5, None)] == [
@@ -98,9 +109,9 @@ class TestLines:
         assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \S", line) for line in lines)
         assert [line[21:] for line in lines] == [
             "tuning m for host",
-            summary(replace(STATE, tasks=(replace(CONV, best_cost=2e-4), DENSE)), 0.0),
+            summary(replace(STATE, tasks=(replace(CONV, best_cost=2e-4), DENSE))),
             "conv1/Conv2D: 0.100 ms, 2.00x (trial 30)",
-            summary(STATE, 60.0),
+            summary(STATE),
             r"a device\x1b[2J is set\naside",
         ]
 
