@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import click
 
 from dlcc.compiler.cli.arrays import gather_feeds
 from dlcc.compiler.cli.talk import LOG
+from dlcc.compiler.cli.watching import Shown
 from dlcc.compiler.errors import UsageError
 from dlcc.compiler.feeds import as_pairs, check_feeds
 from dlcc.compiler.tuning import Prepared
 from dlcc.targets.registry import KINDS, DeviceOptions, kind
+from dlcc.tuning.progress import mode_of
 from dlcc.tuning.request import Budget, Request
-from dlcc.tuning.tasks import Task
 
 SEED = 0
-LEAST_BETWEEN_S = 2.0  # lines of progress
 
 
 def budget_of(trials: int | None, hours: float | None, until_flat: bool) -> Budget:
@@ -83,53 +83,14 @@ def addresses_of(address: str, limit_s: float) -> Sequence[str]:
 
 
 @contextmanager
-def ended(request: Request) -> Iterator[Lines]:
-    """Says at the end what is kept, and how to go on."""
-    watch = Lines()
-    try:
-        yield watch
-    except KeyboardInterrupt:
-        LOG.info("nothing is lost: %d trials are in %s", watch.trials, request.database)
-        LOG.info("the same command goes on from there")
-        raise
+def ended(request: Request, title: str) -> Iterator[Shown]:
+    """Shows a session, and says at the end what is kept, and how to go on."""
+    verbosity = click.get_current_context().obj.verbosity
+    with Shown(title, request, mode_of(verbosity)) as watch:
+        try:
+            yield watch
+        except KeyboardInterrupt:
+            watch.said(f"nothing is lost: {watch.trials} trials are in {request.database}")
+            watch.said("the same command goes on from there")
+            raise
     LOG.info("`dlcc compile --database %s` uses the records", request.database)
-
-
-@dataclass(slots=True)
-class Lines:
-    """Progress as lines of the log."""
-
-    trials: int = 0
-    said_s: float = field(default_factory=time.monotonic)
-
-    def began(self, tasks: Sequence[Task], reward: str, trials: int, restored: int) -> None:
-        self.trials = trials
-        share = sum(task.share for task in tasks)
-        LOG.info("%d kernels have knobs, %.0f%% of the run, in %s", len(tasks), 100 * share, reward)
-        if restored:
-            LOG.info("continuing: %d trials, %s", restored, _so_far(tasks))
-
-    def batch(self, tasks: Sequence[Task], trials: int, budget: Budget) -> None:
-        self.trials = trials
-        if time.monotonic() - self.said_s < LEAST_BETWEEN_S:
-            return
-        self.said_s = time.monotonic()
-        of = f" of {budget.trials}" if budget.trials else ""
-        flat = sum(task.flat for task in tasks)
-        LOG.info(
-            "%d%s trials, %s, %d of %d kernels are flat",
-            trials,
-            of,
-            _so_far(tasks),
-            flat,
-            len(tasks),
-        )
-
-    def said(self, message: str) -> None:
-        LOG.info("%s", message)
-
-
-def _so_far(tasks: Sequence[Task]) -> str:
-    """What the best choices would save if they held together."""
-    saved = sum(task.share * (1.0 - task.best()[1]) for task in tasks)
-    return f"the best so far save {100 * saved:.1f}%"

@@ -71,6 +71,7 @@ def tune(
     from dlcc.compiler.cli import talk
     from dlcc.compiler.cli.sessions import budget_of, ended, request_of
     from dlcc.compiler.cli.show import show
+    from dlcc.compiler.cli.watching import write_report
     from dlcc.compiler.tuning import prepare
     from dlcc.tuning.session import tune as run
 
@@ -81,6 +82,8 @@ def tune(
             **part._asdict(),
         )  # fmt: skip
     request = request_of(prepared, device, database, budget, threads, time_limit_s)
-    with ended(request) as watch:
+    title = f"{prepared.name} for {request.chip.name}"
+    with ended(request, title) as watch:
         outcome = run(request, watch)
+    talk.LOG.info("report: %s", write_report(title, request, outcome))
     show(outcome, as_json)
