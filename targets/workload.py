@@ -41,6 +41,12 @@ class Conv2d:
         return (self.w + self.p[1] + self.p[3] - (self.k[1] - 1) * self.d[1] - 1) // self.s[1] + 1
 
     @property
+    def macs(self) -> int:
+        """Multiply-accumulates."""
+        outputs = self.n * self.oh * self.ow * self.oc
+        return outputs * (self.c // self.g) * self.k[0] * self.k[1]
+
+    @property
     def padded(self) -> bool:
         return any(self.p)
 
@@ -67,6 +73,11 @@ class Matmul:
     def __str__(self) -> str:
         """`matmul m49 k320 n1280 float32 packed`"""
         return _text("matmul", self)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates."""
+        return self.m * self.k * self.n
 
 
 Workload = Conv2d | Matmul

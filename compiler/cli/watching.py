@@ -6,7 +6,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+import psutil
+
 from dlcc.targets.closing import Closing
+from dlcc.targets.workload import parse
 from dlcc.tuning.database import read
 from dlcc.tuning.installed import stale
 from dlcc.tuning.progress import Mode, Progress, State, TaskState
@@ -26,11 +29,10 @@ class Shown(Closing):
         self._progress = Progress(title, request.database, mode)
         self._budget = request.budget
         self._reward = "seconds"
-        self._restored = 0
         self._began_s = time.monotonic()
 
     def began(self, tasks: Sequence[Task], reward: str, trials: int, restored: int) -> None:
-        self._reward, self._restored = reward, restored
+        self._reward = reward
         self._began_s = time.monotonic()
         share = sum(task.share for task in tasks)
         self.said(f"{len(tasks)} kernels have knobs, {share:.0%} of the run, in {reward}")
@@ -58,7 +60,6 @@ class Shown(Closing):
             reward=self._reward,
             trials=trials,
             tasks=[_task_state(task) for task in tasks],
-            restored=self._restored,
             wanted=self._budget.trials,
             left_s=None if end_s is None else end_s - time.monotonic(),
         )
@@ -89,22 +90,52 @@ def write_report(title: str, request: Request, outcome: Outcome) -> str:
 
     reports = reports_of((r for r in rows if is_of(Group.of(r))), title, stale)
     write(
-        [_with_outcome(report, outcome) if not report.stale else report for report in reports], path
+        [
+            _with_outcome(report, request, outcome) if not report.stale else report
+            for report in reports
+        ],
+        path,
     )
     return str(path)
 
 
-def _with_outcome(report: Report, outcome: Outcome) -> Report:
+def _with_outcome(report: Report, request: Request, outcome: Outcome) -> Report:
     """A report with what only the session knows: calls, shares, and the whole network."""
     known = {row.workload: row for row in outcome.tasks}
     tasks = [_with_row(task, known[task.workload]) for task in report.tasks]
+    peak_macs, peak = peak_of(request, outcome.reward)
     before = outcome.before_s if outcome.before_s is not None else outcome.before_count
     after = outcome.after_s if outcome.after_s is not None else outcome.after_count
     measured = EndToEnd(before, after) if before and after else None
     return replace(
-        report, tasks=tasks, device=outcome.device, end_to_end=measured, notes=outcome.notes
+        report,
+        tasks=tasks,
+        device=outcome.device,
+        end_to_end=measured,
+        peak_macs=peak_macs,
+        notes=[*outcome.notes, *peak],
     )
 
 
 def _with_row(task: TaskResult, row: TaskRow) -> TaskResult:
-    return replace(task, calls=row.calls, share=row.share)
+    macs = parse(task.workload).macs * row.calls
+    return replace(task, calls=row.calls, share=row.share, macs=macs)
+
+
+def peak_of(request: Request, reward: str) -> tuple[float | None, list[str]]:
+    """Multiply-accumulates of float32 in a second or an instruction at most, and how that is known.
+
+    None where it is not: packets of a DSP hold as many as the dtype lets them, and of devices
+    elsewhere the clock is not known."""
+    chip = request.chip
+    lanes = chip.vector_bits // 32
+    if reward == "instructions":
+        return lanes, [f"peak: {lanes} multiply-accumulates an instruction"]
+    clock = psutil.cpu_freq() if reward == "seconds" and chip.kind == "host" else None
+    if clock is None or not clock.current:
+        return None, []
+    threads = request.options.threads or chip.cores
+    # two pipes for fused multiply-adds: Intel since Haswell, AMD since Zen 2 (uops.info)
+    peak = threads * lanes * 2 * max(clock.current, clock.max) * 1e6
+    ghz = max(clock.current, clock.max) / 1e3
+    return peak, [f"peak: {threads} threads of 2 x {lanes} multiply-accumulates at {ghz:.2f} GHz"]
