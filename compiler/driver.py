@@ -66,13 +66,15 @@ def compile(
         _require_shapes(graphs, ways)
     parts = [_compiled(graph, ways, checks, times_s) for graph in graphs]
     with _timed("package", times_s):
-        container = Container.of(graphs[0].name, parts, _options(graphs, fp16))
+        container = Container.of(graphs[0].name, parts, _options(graphs, fp16, ways))
     return _with_times(container, times_s)
 
 
-def _options(graphs: Sequence[Graph], fp16: bool) -> dict[str, str]:
+def _options(graphs: Sequence[Graph], fp16: bool, ways: Sequence[Way]) -> dict[str, str]:
     """What the user asked for, for the manifest."""
     options = dict(graphs[0].options)
+    if applied := [f"{chip.name} {tuned.count}" for chip, _, tuned in ways if tuned.count]:
+        options["tuned"] = ", ".join(applied)
     if len(graphs) > 1:
         options["signature"] = ",".join(graph.signature for graph in graphs)
     return options | ({"fp16": "yes"} if fp16 else {})

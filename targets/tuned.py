@@ -24,6 +24,11 @@ class Tuned:
     by_workload: Mapping[str, Knobs] = field(default_factory=dict)
     by_kernel: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def count(self) -> int:
+        """How many choices there are."""
+        return len(self.by_workload) + len(self.by_kernel)
+
     def knobs(self, workload: str) -> Knobs | None:
         """The knobs of the kernel of a workload (`str(Conv2d(…))`)."""
         return self.by_workload.get(workload)

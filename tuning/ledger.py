@@ -72,7 +72,7 @@ class Ledger:
         task = self._tasks[workload]
         task.refuse(knobs)
         record = self._record(task, knobs, None, False, why)
-        self._database.append([record._replace(batch=self.batch)])
+        self._database.append([record._replace(final=True)])
 
     def final(self, chosen: Mapping[str, tuple[Knobs, float]]) -> None:
         """How the session ends: for each task a choice and its ratio."""

@@ -19,6 +19,7 @@ from dlcc.tuning.jobs import Answer, Failed, Job, Setup
 log = logging.getLogger("dlcc")
 
 STOP_LIMIT_S = 5.0
+SURELY_STOPPED_S = 1.0  # between two looks at a worker, besides the wait asked for
 
 
 class Worker(Closing):
@@ -29,8 +30,9 @@ class Worker(Closing):
         self.setup = setup
         self._child: subprocess.Popen[bytes] | None = None
         self._connection: Connection[Setup | Job, Answer | Failed] | None = None
+        self._idle = True
         self._said: IO[bytes] = tempfile.TemporaryFile(prefix="dlcc-tune-")  # noqa: SIM115
-        self._end_s = 0.0
+        self._left_s = self._polled_s = 0.0
 
     @property
     def pid(self) -> int | None:
@@ -38,22 +40,28 @@ class Worker(Closing):
 
     def submit(self, job: Job, limit_s: float) -> None:
         """Give a job that has to be answered within a time limit."""
-        self._end_s = time.monotonic() + limit_s
+        self._left_s, self._polled_s = limit_s, time.monotonic()
+        self._idle = False
         try:
             self._started().send(job)
         except (BrokenPipeError, ConnectionResetError):
             log.debug("worker %s has died", self.pid)  # `poll` tells why
 
     def poll(self, wait_s: float) -> Answer | Failed | None:
-        """The answer; None while there is none. Of a process that died or is late: why."""
+        """The answer; None while there is none. Of a process that died or is late: why.
+
+        Time in which this process itself was stopped does not count."""
         assert self._connection is not None
-        left_s = max(self._end_s - time.monotonic(), 0.0)
         try:
-            if self._connection.poll(min(wait_s, left_s)):
+            if self._connection.poll(min(wait_s, max(self._left_s, 0.0))):
+                self._idle = True
                 return self._connection.recv()
         except (EOFError, ConnectionResetError):
             return self._died()
-        if time.monotonic() < self._end_s:
+        now_s = time.monotonic()
+        self._left_s -= min(now_s - self._polled_s, wait_s + SURELY_STOPPED_S)
+        self._polled_s = now_s
+        if self._left_s > 0:
             return None
         self._kill()
         return Failed("it took more than its time limit")
@@ -61,7 +69,7 @@ class Worker(Closing):
     def ask(self, job: Job, limit_s: float) -> Answer | Failed:
         """The answer to a job."""
         self.submit(job, limit_s)
-        while (answer := self.poll(limit_s)) is None:
+        while (answer := self.poll(SURELY_STOPPED_S)) is None:
             continue
         return answer
 
@@ -72,7 +80,7 @@ class Worker(Closing):
             self._connection = None
         if self._child is not None:
             try:
-                self._child.wait(0.5 if self._end_s else STOP_LIMIT_S)
+                self._child.wait(STOP_LIMIT_S if self._idle else 0.1)
             except subprocess.TimeoutExpired:
                 log.debug("worker %d is busy", self._child.pid)
             self._kill()

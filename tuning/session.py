@@ -6,6 +6,7 @@ costs in place. A batch that fails is split until the choice that is to blame st
 
 from __future__ import annotations
 
+import importlib
 import logging
 import pickle
 import tempfile
@@ -17,7 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dlcc.targets.errors import DeviceError, ToolchainError, UsageError
-from dlcc.targets.registry import kind
 from dlcc.targets.tuned import Knobs, Tuned
 from dlcc.tuning.checks import NETWORK_TOLERANCE
 from dlcc.tuning.database import Database, writing
@@ -152,7 +152,7 @@ def _first(lanes: Lanes) -> Measured:
 
 
 def _tasks(request: Request, first: Measured) -> list[Task]:
-    space = kind(request.chip.kind).space
+    space = importlib.import_module(request.kind).KIND.space
     tasks = tasks_of(first, lambda workload: space(workload, request.chip))
     return [task for task in tasks if task.share >= LEAST_SHARE]
 
