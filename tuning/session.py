@@ -128,12 +128,14 @@ def tune(request: Request, watch: Watch) -> Outcome:
 
 def _measure_all(trials: Trials, lanes: Lanes) -> None:
     while True:
+        nothing_left = False
         for lane in lanes.idle():
             if (batch := trials.next()) is None:
+                nothing_left = True
                 break
             trials.under_way += len(batch.choices)
             lanes.submit(lane, Measure(Tuned(batch.choices), ROUNDS), batch)
-        if not trials.under_way:
+        if nothing_left and not trials.under_way:
             return
         for _, done, answer in lanes.answers():
             assert isinstance(done, Batch)
