@@ -17,7 +17,7 @@ from dlcc.targets.tuned import UNTUNED
 from dlcc.tuning.kernels import Kernel, kernels_of
 from dlcc.tuning.metaschedule.search import Candidate, Effort, KernelSearch, Measured
 from dlcc.tuning.workers.jobs import chip_fields
-from dlcc.tuning.workers.pool import Job, Outcome, Workers
+from dlcc.tuning.workers.pool import Crew, Job, Outcome
 
 log = logging.getLogger("dlcc")
 
@@ -66,8 +66,8 @@ class KernelTrials:
         kernel: Kernel,
         chip: Chip,
         place: Place,
-        builders: Workers,
-        runners: Workers,
+        builders: Crew,
+        runners: Crew,
         effort: Effort | None = None,
         seed: int = 1,
     ) -> None:
@@ -122,9 +122,10 @@ class KernelTrials:
         if not built:
             return []
         expected = self._expected
-        self._open()
+        if self._runners.keeps_devices:
+            self._open()
         shared = {**self._where(), **self._inputs(), "expected": expected.fields["expected"]}
-        shared |= {"rounds": ROUNDS, "budget_s": BUDGET_S}
+        shared |= {"rounds": ROUNDS, "budget_s": BUDGET_S, "keep": self._runners.keeps_devices}
         shared["enough"] = 1e300 if self.best is None else FAR * self.best
         jobs = [
             Job(

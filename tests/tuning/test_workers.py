@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from dlcc.targets.errors import DlccError
+from dlcc.tuning.workers.child import GRACE_S
 from dlcc.tuning.workers.pool import Job, Workers
 from dlcc.tuning.workers.wire import Broken, Message, Reader, packed
 
@@ -153,6 +154,34 @@ def test_workers_end_with_their_process(number: signal.Signals) -> None:
     running.stdout.close()
     gone, alive = psutil.wait_procs(workers, timeout=10)
     assert (len(gone), alive) == (2, [])
+
+
+def test_a_job_that_nobody_waits_for_ends() -> None:
+    """Of a worker that was started by another thread, whose process is killed while it hangs."""
+    program = (
+        "import threading, time; from dlcc.tuning.workers import child; "
+        "from dlcc.tuning.workers.pool import Job, Workers\n"
+        "def work():\n"
+        "    w = Workers(1, 'tests.tuning.probe')\n"
+        "    w.run([Job('probe', {'doing': 'echo', 'value': 0}, ())])\n"
+        "    print(*w.pids(), flush=True)\n"
+        f"    w.run([Job('probe', {{'doing': 'hang'}}, (), {3 - GRACE_S})])\n"
+        "threading.Thread(target=work).start()\n"
+    )
+    running = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ},
+    )
+    assert running.stdout is not None
+    worker = psutil.Process(int(running.stdout.readline()))
+    running.kill()
+    running.wait(30)
+    running.stdout.close()
+    gone, alive = psutil.wait_procs([worker], timeout=30)
+    assert (len(gone), alive) == (1, [])
 
 
 def test_workers_that_cannot_start_say_why() -> None:

@@ -38,7 +38,7 @@ class Effort:
     population: schedules from which the model chooses.   generations: mutations of them.
     warm_up: measured candidates from which on the model is asked.   threads: of this process."""
 
-    population: int = 40
+    population: int = 32
     generations: int = 2
     warm_up: int = 16
     threads: int = 2

@@ -21,6 +21,7 @@ from dlcc.targets.errors import DlccError
 from dlcc.tuning.workers.wire import Broken, Message, receive, send
 
 PR_SET_PDEATHSIG = 1
+GRACE_S = 30.0  # beyond a job's limit, after which whoever asked is taken to be gone
 FIRST_TO_GO = "500"  # of 1000: where memory is short this goes, and not what keeps the records
 
 Answer = Callable[[Message], Message]
@@ -32,7 +33,10 @@ def main() -> None:
     jobs: Mapping[str, Answer] = importlib.import_module(sys.argv[4]).JOBS
     send(answers, Message({"ready": True}))
     while (message := receive(requests)) is not None:
+        # Where nobody is left to end a job that hangs, the kernel does.
+        signal.setitimer(signal.ITIMER_REAL, float(message.fields["job_limit_s"]) + GRACE_S)
         send(answers, answered(message, jobs))
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
 
 
 def answered(message: Message, jobs: Mapping[str, Answer]) -> Message:

@@ -51,7 +51,8 @@ def measure(message: Message) -> Message:
 
     Fields besides those of `packed_artifact`: kind, device, threads, limit_s: where. inputs, seed:
     on what. rounds: how often the cost is taken, at most. budget_s: the time for that. enough: a
-    cost from which on one is enough, for candidates that are far from the best.
+    cost from which on one is enough, for candidates that are far from the best. keep: whether the
+    device stays open for the next job.
     The pieces: files of the artifact, then the tensors that should come out, if known."""
     artifact, pieces = unpacked_artifact(message)
     fields = message.fields
@@ -70,6 +71,8 @@ def measure(message: Message) -> Message:
     except DeviceError:
         _forget(fields)
         raise
+    if not fields["keep"]:
+        _forget(fields)
     return Message({"costs": costs[0], "reward": costs[1], "wrong": wrong})
 
 
@@ -165,7 +168,7 @@ def _device(fields: Mapping[str, Any]) -> Device:
 
 
 def _forget(fields: Mapping[str, Any]) -> None:
-    """Open the device anew for the next job: what failed may have taken the session with it."""
+    """End the session with a device: the next job opens it anew."""
     if (device := _open.pop(_key(fields), None)) is not None:
         device.close()
 

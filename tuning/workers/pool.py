@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from dlcc.targets.closing import Closing
 from dlcc.targets.errors import DlccError
@@ -59,12 +59,24 @@ class _Place:
     job: int | None = None
 
 
+class Crew(Protocol):
+    """Those who do jobs. keeps_devices: whether a device that one job opened is there for the
+    next."""
+
+    keeps_devices: bool
+
+    def run(self, jobs: Sequence[Job]) -> list[Outcome]:
+        """Outcomes in the order of the jobs."""
+
+
 class Workers(Closing):
     """Processes that live as long as this object; each runs one job at a time.
 
     A worker that crashes, or does not answer within the job's limit, is killed with all that it
     started; another takes its place for the next job. Closing, or the end of this process, ends
     them all."""
+
+    keeps_devices = True
 
     def __init__(self, count: int, jobs: str = JOBS, env: Mapping[str, str] | None = None) -> None:
         """jobs: the module whose JOBS they do. env: variables, on top of this process's."""
@@ -174,7 +186,7 @@ class Workers(Closing):
 
 
 def _request(job: Job) -> Message:
-    return Message({**job.fields, "job": job.name}, job.pieces)
+    return Message({**job.fields, "job": job.name, "job_limit_s": job.limit_s}, job.pieces)
 
 
 def _outcome(message: Message, took_s: float) -> Outcome:
