@@ -110,6 +110,18 @@ class KernelTrials:
         self._search.tell(rows)
         return trials
 
+    def in_turns(self, candidate: Candidate, rounds: int) -> tuple[list[float], list[float]]:
+        """Costs of a candidate and of our own schedule, measured in turns; none where one of them
+        does not run."""
+        built = self._builders.run([self._build_job(c) for c in (candidate, Candidate())])
+        if any(outcome.failed for outcome in built):
+            return [], []
+        ran = self._measured(list(built) * rounds, far=1e300)
+        if any(outcome.failed or outcome.fields["wrong"] for outcome in ran):
+            return [], []
+        costs = [min(map(float, outcome.fields["costs"])) for outcome in ran]
+        return costs[::2], costs[1::2]
+
     def _note(self, rows: Sequence[Measured]) -> None:
         costs = [row.cost for row in rows if row.cost is not None]
         self.best = min([*costs, *([] if self.best is None else [self.best])], default=None)
@@ -118,7 +130,7 @@ class KernelTrials:
         fields = {"chip": chip_fields(self.chip), "trace": candidate.trace, "key": self.kernel.key}
         return Job("build", fields, (self._model,), self.place.build_limit_s)
 
-    def _measured(self, built: Sequence[Outcome]) -> list[Outcome]:
+    def _measured(self, built: Sequence[Outcome], far: float = FAR) -> list[Outcome]:
         if not built:
             return []
         expected = self._expected
@@ -126,7 +138,7 @@ class KernelTrials:
             self._open()
         shared = {**self._where(), **self._inputs(), "expected": expected.fields["expected"]}
         shared |= {"rounds": ROUNDS, "budget_s": BUDGET_S, "keep": self._runners.keeps_devices}
-        shared["enough"] = 1e300 if self.best is None else FAR * self.best
+        shared["enough"] = 1e300 if self.best is None else far * self.best
         jobs = [
             Job(
                 "measure",
