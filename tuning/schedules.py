@@ -186,7 +186,8 @@ class ScheduleSearch:
             if about and not record.final:
                 trace = record.choice.get("trace")
                 candidate = Candidate(None if trace is None else str(trace))
-                cost = record.cost if record.usable else None
+                calls = by_key[record.workload].kernel.calls
+                cost = record.cost / calls if record.usable and record.cost else None
                 found[record.workload][candidate] = Trial(candidate, cost, (), record.reward)
         for name, rows in found.items():
             task = by_key[name]
@@ -201,6 +202,7 @@ class ScheduleSearch:
     def _record(self, task: ScheduleTask, row: Trial) -> Record:
         chip = self._request.chip
         trace = row.candidate.trace
+        cost = None if row.cost is None else row.cost * task.kernel.calls
         return Record(
             kind=chip.kind,
             chip=chip.name,
@@ -216,7 +218,7 @@ class ScheduleSearch:
             workload=task.kernel.key,
             label=task.label,
             choice={} if trace is None else {"trace": trace},
-            cost=row.cost if row.cost is None or row.cost > 0 else None,
+            cost=cost or None,
             verified=row.verified,
             default=trace is None,
             batch=self._batch,
