@@ -60,6 +60,8 @@ def blocks(s: Schedule) -> list[SBlockRV]:
 def tiled_kernel(s: Schedule, rule: str) -> TiledKernel:
     """Find the blocks of a kernel made for `rule`, and inline all others.
 
+    The tile's sums keep the scope "global": on CPUs TVM puts a buffer of up to 1 KiB on the stack,
+    where LLVM makes registers of it, in that scope alone; for "local" it calls an allocator.
     Raises Declined if the kernel was made for another rule or for none."""
     found = blocks(s)
     at = [i for i, b in enumerate(found) if str(s.get(b).annotations.get(RULE, "")) == rule]
@@ -75,7 +77,6 @@ def tiled_kernel(s: Schedule, rule: str) -> TiledKernel:
     for block in found[at[0] + 1 : -1]:
         if STAGE not in s.get(block).annotations and not inline(s, block):
             raise Declined("what follows the reduction is too large for one expression")
-    s.set_scope(anchor, 0, "local")
     pixels, channels = (int(v) for v in s.get(anchor).annotations[TILE])
     knobs = s.get(anchor).annotations.get(KNOBS, {})
     return TiledKernel(anchor, found[-1], pad, Tile(pixels, channels), dict(knobs))
