@@ -20,7 +20,7 @@ from tvm.s_tir import Schedule
 from dlcc.targets.artifact import Artifact
 from dlcc.targets.cpu.build import assembly, build, scheduled
 from dlcc.targets.cpu.schedule import schedule_kernel
-from dlcc.targets.cpu.tiles import Cpu, depthwise_tile, largest_vector, matmul_tile
+from dlcc.targets.cpu.tiles import Cpu, Tile, depthwise_tile, largest_vector, matmul_tile
 from dlcc.targets.cpu.vector_math import vector_math
 from dlcc.targets.cpu.weights import lift_weights
 from dlcc.targets.registry import find_chip
@@ -217,18 +217,37 @@ def test_stages_read_several_times_do_not_blow_up() -> None:
     np.testing.assert_allclose(out.numpy(), want, rtol=1e-4)
 
 
-@pytest.mark.parametrize(("lanes", "registers"), [(4, 32), (8, 16), (16, 32)])
-def test_tiles_fit_the_registers(lanes: int, registers: int) -> None:
-    cpu = Cpu(lanes, registers, 2, 32 << 10, 512 << 10)
+@pytest.mark.parametrize(
+    ("lanes", "registers", "lane_fma"),
+    [(4, 32, False), (4, 32, True), (8, 16, False), (16, 32, False)],
+)
+def test_tiles_fit_the_registers(lanes: int, registers: int, lane_fma: bool) -> None:
+    cpu = Cpu(lanes, registers, 2, 32 << 10, 512 << 10, lane_fma)
     for pixels in (1, 2, 7, 17, 35, 49, 196, 3136, None):
         for channels in (1, 3, 8, 17, 24, 64, 1001):
             tile = matmul_tile(pixels, channels, cpu)
             vectors = tile.channels // lanes
             assert tile.channels % lanes == 0
-            assert tile.pixels * vectors + vectors + 1 <= registers
+            factors = tile.pixels if lane_fma else 1
+            assert tile.pixels * vectors + vectors + factors <= registers
             if pixels is not None:
                 assert depthwise_tile(pixels, channels, cpu).pixels <= pixels
             assert channels % depthwise_tile(7, channels, cpu).channels == 0
+
+
+def test_tiles_of_neon() -> None:
+    """The tiles that were counted: 7 x 12 where rows and columns come out even, or nearly so."""
+    cpu = Cpu.of(find_chip("cortex-a76"))
+    chosen = {
+        (rows, columns): matmul_tile(rows, columns, cpu)
+        for rows, columns in ((49, 960), (196, 384), (196, 64), (12544, 96))
+    }
+    assert chosen == {
+        (49, 960): Tile(7, 12),
+        (196, 384): Tile(7, 12),
+        (196, 64): Tile(4, 16),
+        (12544, 96): Tile(7, 12),
+    }
 
 
 def test_largest_vector() -> None:

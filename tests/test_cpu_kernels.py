@@ -13,10 +13,11 @@ from tvm.ir import IRModule
 from tvm.relax.op import nn
 
 from dlcc.targets.chips import Chip
+from dlcc.targets.cpu import codegen
 from dlcc.targets.cpu.build import build
 from dlcc.targets.cpu.fuse import fuse
 from dlcc.targets.cpu.legalize import legalize
-from dlcc.targets.cpu.schedule import schedule_with_reasons
+from dlcc.targets.cpu.schedule import schedule, schedule_with_reasons
 from dlcc.targets.registry import find_chip
 
 R = relax.op
@@ -35,15 +36,19 @@ def module(fn, *shapes, dtype="float32") -> IRModule:
 
 
 def run(mod: IRModule, inputs: list[np.ndarray], folder: Path) -> np.ndarray:
-    return run_all(mod, inputs, folder, HOST)[0]
-
-
-def run_all(mod: IRModule, inputs: list[np.ndarray], folder: Path, chip: Chip) -> list[np.ndarray]:
-    made = build(mod, chip)
+    made = build(mod, HOST)
     path = folder / "module.so"
     path.write_bytes(made.files["module.so"])
     vm = relax.VirtualMachine(tvm.runtime.load_module(str(path)), tvm.cpu())
-    return [y.numpy() for y in vm["main"](*map(tvm.runtime.tensor, [*inputs, *made.weights]))]
+    return vm["main"](*map(tvm.runtime.tensor, [*inputs, *made.weights]))[0].numpy()
+
+
+def run_scheduled_for(chip: Chip, mod: IRModule, inputs: list[np.ndarray]) -> list[np.ndarray]:
+    """The kernels of another chip, as code for this machine."""
+    target = codegen.tvm_target(dict(HOST.tvm))
+    lowered = codegen.lower(schedule(fuse(legalize(mod, chip, target), target), chip), target)
+    vm = relax.VirtualMachine(codegen.compile_lowered(lowered, target), tvm.cpu())
+    return [y.numpy() for y in vm["main"](*map(tvm.runtime.tensor, inputs))]
 
 
 def unscheduled(mod: IRModule, inputs: list[np.ndarray]) -> np.ndarray:
@@ -128,6 +133,8 @@ CONVS = [
     Conv((1, 13, 13, 16), (3, 3, 1, 16), 1, (2, 2, 2, 2), 2, 16, rule="depthwise"),
     Conv((1, 13, 13, 16), (7, 7, 1, 16), pad=(3, 3, 3, 3), groups=16, rule="depthwise"),
     Conv((1, 9, 9, 16), (3, 3, 1, 16), groups=16, rule="depthwise", constant=False),
+    Conv((1, 5, 11, 40), (1, 1, 40, 24), rule="matmul"),
+    Conv((1, 9, 13, 12), (3, 3, 12, 20)),
 ]
 
 
@@ -155,11 +162,18 @@ def test_convolution_with_bias_residual_and_relu(c: Conv, tmp_path: Path) -> Non
     np.testing.assert_allclose(got, np.maximum(want + bias + rest, 0), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(("bits", "registers"), [(128, 32), (512, 32)])
-def test_other_vector_units(bits: int, registers: int, tmp_path: Path) -> None:
-    """The schedules of other chips; LLVM splits or joins the vectors for this machine."""
-    chip = replace(HOST, vector_bits=bits, vector_registers=registers, l2_bytes=1 << 15, cores=4)
-    cases = [c for c in CONVS if c.constant and c.rule != "stages"][::2]
+OTHERS = {
+    "128 bits": replace(HOST, vector_bits=128, vector_registers=32, l2_bytes=1 << 15, cores=4),
+    "512 bits": replace(HOST, vector_bits=512, vector_registers=32, l2_bytes=1 << 15, cores=4),
+    "Arm": replace(find_chip("cortex-a76"), l2_bytes=1 << 15),
+}
+
+
+@pytest.mark.parametrize("chip", OTHERS.values(), ids=OTHERS)
+def test_schedules_of_other_chips(chip: Chip) -> None:
+    """LLVM makes of their vectors what this machine has."""
+    cases = [c for c in CONVS if c.constant and c.rule != "stages"]
+    cases = [*cases[::2], *CONVS[-2:]]
     xs = [random(*c.x) for c in cases]
     ws = [random(*c.w, seed=1) / 9 for c in cases]
     bb = relax.BlockBuilder()
@@ -175,9 +189,20 @@ def test_other_vector_units(bits: int, registers: int, tmp_path: Path) -> None:
                 ys.append(bb.emit(nn.silu(bb.emit(y))))
             out = bb.emit_output(relax.Tuple(ys))
         bb.emit_func_output(out)
-    for got, x, w, c in zip(run_all(bb.get(), xs, tmp_path, chip), xs, ws, cases, strict=True):
+    for got, x, w, c in zip(run_scheduled_for(chip, bb.get(), xs), xs, ws, cases, strict=True):
         want = conv_reference(x, w, c)
         np.testing.assert_allclose(got, want / (1 + np.exp(-want)), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("chip", OTHERS.values(), ids=OTHERS)
+def test_extremes_keep_a_nan(chip: Chip) -> None:
+    """As TensorFlow's do: also of vectors, and of what is left over of them."""
+    x = np.linspace(-3, 9, 37, dtype="float32")
+    x[[0, 5, 36]] = np.nan
+    zero, six = (relax.const(np.float32(v)) for v in (0, 6))
+    mod = module(lambda x: R.minimum(six, R.maximum(zero, x)), x.shape)
+    (got,) = run_scheduled_for(chip, mod, [x])
+    np.testing.assert_array_equal(got, np.clip(x, 0, 6))
 
 
 MATMULS = [

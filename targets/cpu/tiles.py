@@ -17,6 +17,9 @@ class Cpu:
     registers: vector registers.
     threads: cores that share a parallel loop.
     l1_bytes, l2_bytes: data caches of one core.
+    lane_fma: whether a multiply-add takes any lane of a register as a factor, so that one load
+        brings the factors of `lanes` steps (Arm's FMLA by element); else each is broadcast.
+    nan_extremes: whether one instruction gives the larger of two floats, and NaN for a NaN.
     """
 
     lanes: int
@@ -24,11 +27,21 @@ class Cpu:
     threads: int
     l1_bytes: int
     l2_bytes: int
+    lane_fma: bool = False
+    nan_extremes: bool = False
 
     @staticmethod
     def of(chip: Chip) -> Cpu:
-        lanes = chip.vector_bits // (8 * FLOAT_BYTES)
-        return Cpu(lanes, chip.vector_registers, chip.cores, chip.l1_bytes, chip.l2_bytes)
+        is_arm = str(chip.tvm.get("mtriple", "")).startswith("aarch64")
+        return Cpu(
+            lanes=chip.vector_bits // (8 * FLOAT_BYTES),
+            registers=chip.vector_registers,
+            threads=chip.cores,
+            l1_bytes=chip.l1_bytes,
+            l2_bytes=chip.l2_bytes,
+            lane_fma=is_arm,
+            nan_extremes=is_arm,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +60,8 @@ PER_CYCLE = 2
 L2_BYTES_PER_CYCLE = 24.0
 TILE_OVERHEAD = 0.02  # loop control and the epilogue's call, in cycles a result and step
 CROPPED = 1.04  # a tile that is cut off at the edge needs predicates
+STEPS = 8  # of a reduction that are unrolled where factors are lanes
+STEPS_OVERHEAD = 4  # instructions of the loop around them
 
 
 def matmul_tile(pixels: int | None, channels: int, cpu: Cpu) -> Tile:
@@ -64,23 +79,38 @@ def matmul_tiles(pixels: int | None, channels: int, cpu: Cpu) -> list[Tile]:
         Tile(p, vectors * cpu.lanes)
         for vectors in (1, 2, 3, 4)
         for p in range(1, 15)
-        if p * vectors + vectors + 1 <= cpu.registers and (pixels is None or p <= pixels)
+        if tile_registers(p, vectors, cpu) <= cpu.registers and (pixels is None or p <= pixels)
     ]
     return sorted(tiles, key=lambda t: (_cost(t, pixels, channels, cpu), -t.pixels))
 
 
+def tile_registers(pixels: int, vectors: int, cpu: Cpu) -> int:
+    """Registers of a tile: its sums, the weights of a step, and the other factors."""
+    return pixels * vectors + vectors + (pixels if cpu.lane_fma else 1)
+
+
 def _cost(tile: Tile, pixels: int | None, channels: int, cpu: Cpu) -> float:
     vectors = tile.channels // cpu.lanes
-    fmas, loads = tile.pixels * vectors, tile.pixels + vectors
+    fmas = tile.pixels * vectors
     weight_cycles = tile.channels * FLOAT_BYTES / L2_BYTES_PER_CYCLE
-    cycles = max(fmas / PER_CYCLE, loads / PER_CYCLE, LATENCY_CYCLES, weight_cycles)
-    if vectors == 1:
-        cycles = max(cycles, 0.85 * fmas)  # measured: one column of vectors is bound by its loads
+    cycles = max(_issue_cycles(tile.pixels, vectors, cpu), LATENCY_CYCLES, weight_cycles)
     rows = 1.0 if pixels is None else round_up(pixels, tile.pixels) / pixels
     waste = rows * round_up(channels, tile.channels) / channels
     if rows > 1.0:
         waste *= CROPPED
     return (cycles + TILE_OVERHEAD) / fmas * waste
+
+
+def _issue_cycles(pixels: int, vectors: int, cpu: Cpu) -> float:
+    """Cycles that the instructions of one step take, without waiting for anything."""
+    fmas = pixels * vectors
+    if cpu.lane_fma:
+        # two registers of weights are one load, and cores in order issue two of anything a cycle
+        loads = pixels / cpu.lanes + vectors / 2
+        return (fmas + loads + STEPS_OVERHEAD / STEPS) / PER_CYCLE
+    cycles = max(fmas, pixels + vectors) / PER_CYCLE
+    # measured: one column of vectors is bound by its loads
+    return max(cycles, 0.85 * fmas) if vectors == 1 else cycles
 
 
 def depthwise_tile(width: int, channels: int, cpu: Cpu) -> Tile:

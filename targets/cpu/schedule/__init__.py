@@ -6,6 +6,7 @@ from tvm import tirx
 from tvm.ir import IRModule
 
 from dlcc.targets.chips import Chip
+from dlcc.targets.cpu.extremes import keep_nan
 from dlcc.targets.cpu.schedule.batch_matmul import batch_matmul
 from dlcc.targets.cpu.schedule.conv2d import conv2d
 from dlcc.targets.cpu.schedule.depthwise import depthwise
@@ -40,9 +41,16 @@ def schedule_with_reasons(
     mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED
 ) -> tuple[IRModule, list[Verdict]]:
     """`schedule`, and how every kernel fared, in the order of their names."""
-    return schedule_by(RULES, mod, Cpu.of(chip), tuned)
+    cpu = Cpu.of(chip)
+    made, verdicts = schedule_by(RULES, mod, cpu, tuned)
+    if cpu.nan_extremes:
+        for var, func in made.functions.items():
+            if isinstance(func, tirx.PrimFunc):
+                made[var] = keep_nan(func)
+    return made, verdicts
 
 
 def schedule_kernel(kernel: tirx.PrimFunc, name: str, cpu: Cpu) -> tuple[tirx.PrimFunc, Verdict]:
     """One kernel by the first rule that applies, or as it is."""
-    return schedule_kernel_by(RULES, kernel, name, cpu)
+    made, verdict = schedule_kernel_by(RULES, kernel, name, cpu)
+    return (keep_nan(made) if cpu.nan_extremes else made), verdict

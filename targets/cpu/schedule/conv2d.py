@@ -14,7 +14,9 @@ from dlcc.targets.cpu.schedule.loops import (
     extent,
     extents,
     keep_in_registers,
+    load_lanes,
     split_register_tile,
+    split_steps,
     tiled_kernel,
     vectorize_last,
 )
@@ -36,7 +38,8 @@ def conv2d(s: Schedule, cpu: Cpu) -> None:
     worth = extent(s, n) is None or 2 * extents(s, loops) >= PARALLEL_FLOPS
     weight_bytes = extents(s, [f, ry, rx, k]) * FLOAT_BYTES
     tile_loop, panel_loop, inner = split_register_tile(s, x, f, kernel.tile, cpu.lanes)
-    rest = [tile_loop, ry, rx, k, *inner]
+    k, steps = split_steps(s, kernel.anchor, k, cpu)
+    rest = [tile_loop, ry, rx, k, *steps, *inner]
     panels = extent(s, panel_loop) or 1
     first = "panels" if panels_outside_rows(weight_bytes, panels, cpu) else "pixels"
     if pick(kernel.knobs, "order", first, ORDER) == "panels":
@@ -57,6 +60,7 @@ def conv2d(s: Schedule, cpu: Cpu) -> None:
     vectorize_last(s, kernel.epilogue, cpu.lanes)
     if (extent(s, k) or 5) <= 4:
         s.unroll(k)
+    load_lanes(s, kernel.anchor, k, steps, cpu)
     keep_in_registers(s, kernel.anchor, inner, ry)
 
 

@@ -11,8 +11,8 @@ from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
 from dlcc.targets.cpu.plan import RULE, STAGE, TILE
-from dlcc.targets.cpu.schedule.inline import inline
-from dlcc.targets.cpu.tiles import Cpu, Tile, largest_vector
+from dlcc.targets.cpu.schedule.inline import inline, nodes
+from dlcc.targets.cpu.tiles import STEPS, Cpu, Tile, largest_vector
 from dlcc.targets.tuned import KNOBS, Knobs
 
 Rule = Callable[[Schedule, Cpu], None]
@@ -21,6 +21,9 @@ Rule = Callable[[Schedule, Cpu], None]
 # fork and join two threads, measured on an idle x86 server.
 PARALLEL_FLOPS = 400_000
 PARALLEL_ELEMENTS = 40_000
+
+
+SPATIAL, REDUCTION = 0, 2  # tirx.IterVar.iter_type
 
 
 class Declined(Exception):
@@ -106,6 +109,57 @@ def split_register_tile(
     width = largest_vector(tile.channels, lanes)
     vectors, lane = s.split(channel_inner, [None, width])
     return pixel_outer, channel_outer, [pixel_inner, vectors, lane]
+
+
+def split_steps(
+    s: Schedule, anchor: SBlockRV, channels: LoopRV, cpu: Cpu
+) -> tuple[LoopRV, list[LoopRV]]:
+    """Split the reduction over channels where a register holds the factors of several steps.
+
+    Returns the outer loop, and the inner one for `load_lanes`; none where there is nothing to
+    gain: each factor is then broadcast as it is needed."""
+    depth = extent(s, channels) or 1
+    if not cpu.lane_fma or depth % cpu.lanes or _depends_on_column(s, anchor):
+        return channels, []
+    outer, inner = s.split(channels, [None, STEPS if depth % STEPS == 0 else cpu.lanes])
+    return outer, [inner]
+
+
+def load_lanes(s: Schedule, anchor: SBlockRV, outer: LoopRV, steps: list[LoopRV], cpu: Cpu) -> None:
+    """Read a tile's input of some steps as vectors, before the steps, each unrolled.
+
+    Before:  for k, pixels: sums += x[pixel, k] * w[k]
+    After:   for k / 8: for pixels: lanes = x[pixel, k : k + 8]
+                        for 8 steps, pixels: sums += lanes[step] * w[k]
+    """
+    if not steps:
+        return
+    column = _column(s, anchor)
+
+    def without_column(*i: tirx.Var) -> list[tirx.Var]:
+        return [v for n, v in enumerate(i) if n != column]
+
+    axes = tirx.IndexMap.from_func(without_column, ndim=len(s.get(anchor).iter_vars))
+    lanes = s.reindex_cache_read(anchor, 0, "global", axes)
+    s.compute_at(lanes, outer, preserve_unit_loops=True)
+    *_, pixel, channel = s.get_loops(lanes)
+    vectors, lane = s.split(channel, [None, cpu.lanes])
+    for loop in (pixel, vectors, *steps):
+        s.unroll(loop)
+    s.vectorize(lane)
+
+
+def _column(s: Schedule, anchor: SBlockRV) -> int:
+    """Which axis of a block is the column of weights: the last that is no reduction."""
+    kinds = [int(v.iter_type) for v in s.get(anchor).iter_vars]
+    return max(i for i, kind in enumerate(kinds) if kind == SPATIAL)
+
+
+def _depends_on_column(s: Schedule, anchor: SBlockRV) -> bool:
+    """Whether the input that is read depends on the column, as in a convolution of groups."""
+    block = s.get(anchor)
+    column = block.iter_vars[_column(s, anchor)].var
+    return any(n.same_as(column) for r in block.reads[0].region for n in nodes(r.min))
 
 
 def keep_in_registers(

@@ -14,7 +14,9 @@ from dlcc.targets.cpu.schedule.loops import (
     balanced,
     extent,
     keep_in_registers,
+    load_lanes,
     split_register_tile,
+    split_steps,
     tiled_kernel,
     vectorize_last,
 )
@@ -34,7 +36,8 @@ def matmul(s: Schedule, cpu: Cpu) -> None:
     panels = panels_first(rows, columns or 1, depth or 1, kernel.tile.pixels, cpu)
     order = pick(kernel.knobs, "order", "panels" if panels else "pixels", ORDER)
     outer = [panel_loop, tile_loop] if order == "panels" else [tile_loop, panel_loop]
-    s.reorder(*outer, k, *inner)
+    k, steps = split_steps(s, kernel.anchor, k, cpu)
+    s.reorder(*outer, k, *steps, *inner)
     worth = rows is None or 2 * rows * (columns or 1) * (depth or 1) >= PARALLEL_FLOPS
     whole = "outer" if balanced(extent(s, outer[0]), cpu.threads) else "fused"
     parallel = pick(kernel.knobs, "parallel", whole if worth else "none", PARALLEL)
@@ -43,6 +46,7 @@ def matmul(s: Schedule, cpu: Cpu) -> None:
         s.parallel(at if parallel == "fused" else outer[0])
     s.reverse_compute_at(kernel.epilogue, at, preserve_unit_loops=True)
     vectorize_last(s, kernel.epilogue, cpu.lanes)
+    load_lanes(s, kernel.anchor, k, steps, cpu)
     keep_in_registers(s, kernel.anchor, inner, k)
 
 

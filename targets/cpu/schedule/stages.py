@@ -15,6 +15,8 @@ from dlcc.targets.cpu.matmul import static
 from dlcc.targets.cpu.schedule.inline import inline, nodes
 from dlcc.targets.cpu.schedule.loops import (
     PARALLEL_ELEMENTS,
+    REDUCTION,
+    SPATIAL,
     Declined,
     blocks,
     extent,
@@ -25,7 +27,6 @@ from dlcc.targets.cpu.tiles import Cpu, largest_vector
 
 Machine = TypeVar("Machine")
 
-SPATIAL, REDUCTION = 0, 2  # tirx.IterVar.iter_type
 SQUARE = 16  # elements along a side of what is transposed at once: a cache line of float32
 VECTORS = 4  # unrolled, so that a reduction has independent sums
 

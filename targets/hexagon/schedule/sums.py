@@ -10,7 +10,8 @@ from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
 from dlcc.targets.cpu.schedule.inline import inline, nodes
-from dlcc.targets.cpu.schedule.stages import SPATIAL, axes, check_simple
+from dlcc.targets.cpu.schedule.loops import SPATIAL
+from dlcc.targets.cpu.schedule.stages import axes, check_simple
 from dlcc.targets.hexagon.schedule.loops import Declined, Hvx, blocks, epilogue_after, extent
 
 # Of 32 registers: the sums; the rest is what a step multiplies, and addresses.

@@ -11,8 +11,7 @@ from tvm.s_tir.schedule import LoopRV, SBlockRV
 
 from dlcc.targets.cpu.matmul import static
 from dlcc.targets.cpu.schedule.inline import nodes
-from dlcc.targets.cpu.schedule.loops import extent
-from dlcc.targets.cpu.schedule.stages import SPATIAL
+from dlcc.targets.cpu.schedule.loops import SPATIAL, extent
 from dlcc.targets.cpu.tiles import largest_vector
 from dlcc.targets.opencl.engine import Engine
 

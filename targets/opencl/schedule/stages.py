@@ -8,8 +8,8 @@ from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
 from dlcc.targets.cpu.schedule.inline import nodes
-from dlcc.targets.cpu.schedule.loops import extent, extents
-from dlcc.targets.cpu.schedule.stages import SPATIAL, axes, each_stage
+from dlcc.targets.cpu.schedule.loops import SPATIAL, extent, extents
+from dlcc.targets.cpu.schedule.stages import axes, each_stage
 from dlcc.targets.opencl.engine import Engine
 from dlcc.targets.opencl.schedule.loops import bind, vector
 
