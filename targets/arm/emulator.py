@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def start_emulator(
     if qemu.counter is not None and threads == 1:
         counters = folder / "counters"
         counters.write_bytes(bytes(COUNTERS_BYTES))
-        command += ["-plugin", f"{_escaped(qemu.counter)},out={_escaped(counters)}"]
+        command += _counting(qemu, counters)
         options += ["--counters", str(counters)]
     elif qemu.counter is not None:
         log.warning("no instruction counts: they are exact for one thread only, not %d", threads)
@@ -50,13 +51,27 @@ def start_emulator(
     return ServerProcess(command, options, env=env, folder=folder, shown=shown)
 
 
-def python_command(qemu: Qemu) -> list[str]:
-    """The device's Python, to be started by itself and without this process's environment."""
+def python_command(
+    qemu: Qemu, packages: Sequence[Path] = (), counters: Path | None = None
+) -> list[str]:
+    """The device's Python, to be started by itself and without this process's environment.
+
+    packages: further folders of packages for it. counters: file to count instructions into, of
+    COUNTERS_BYTES; only for a qemu that counts."""
     root = userland(qemu)
     variables = _guest_env(root, Path("/tmp"), 1)
+    variables["PYTHONPATH"] = os.pathsep.join([variables["PYTHONPATH"], *map(str, packages)])
     named = [f"{name}={value}" for name, value in variables.items() if name != "TVM_NUM_THREADS"]
-    python = str(python_of(root))
-    return ["/usr/bin/env", "-i", *named, *qemu.command, "-cpu", CPU, "-L", str(root), python]
+    command = ["/usr/bin/env", "-i", *named, *qemu.command]
+    if counters is not None:
+        command += _counting(qemu, counters)
+    return [*command, "-cpu", CPU, "-L", str(root), str(python_of(root))]
+
+
+def _counting(qemu: Qemu, counters: Path) -> list[str]:
+    """Options of qemu that have it count into a file."""
+    assert qemu.counter is not None
+    return ["-plugin", f"{_escaped(qemu.counter)},out={_escaped(counters)}"]
 
 
 def _guest_env(root: Path, folder: Path, threads: int) -> dict[str, str]:
