@@ -20,7 +20,15 @@ from tvm.s_tir import Schedule
 from dlcc.targets.artifact import Artifact
 from dlcc.targets.cpu.build import assembly, build, scheduled
 from dlcc.targets.cpu.schedule import schedule_kernel
-from dlcc.targets.cpu.tiles import Cpu, Tile, depthwise_tile, largest_vector, matmul_tile
+from dlcc.targets.cpu.tiles import (
+    Cpu,
+    Tile,
+    Window,
+    depthwise_rows,
+    depthwise_tile,
+    largest_vector,
+    matmul_tile,
+)
 from dlcc.targets.cpu.vector_math import vector_math
 from dlcc.targets.cpu.weights import lift_weights
 from dlcc.targets.registry import find_chip
@@ -231,8 +239,10 @@ def test_tiles_fit_the_registers(lanes: int, registers: int, lane_fma: bool) -> 
             factors = tile.pixels if lane_fma else 1
             assert tile.pixels * vectors + vectors + factors <= registers
             if pixels is not None:
-                assert depthwise_tile(pixels, channels, cpu).pixels <= pixels
-            assert channels % depthwise_tile(7, channels, cpu).channels == 0
+                window = Window(3, 3, (1, 1))
+                depthwise = depthwise_tile((pixels, pixels, channels), window, 0, cpu)
+                assert depthwise.pixels <= pixels
+                assert channels % depthwise.channels == 0
 
 
 def test_tiles_of_neon() -> None:
@@ -248,6 +258,17 @@ def test_tiles_of_neon() -> None:
         (196, 64): Tile(4, 16),
         (12544, 96): Tile(7, 12),
     }
+
+
+def test_depthwise_tiles_of_neon() -> None:
+    """One vector of several rows, so that 9 weights stay in registers beside the sums."""
+    cpu = Cpu.of(find_chip("cortex-a76"))
+    small, large = Window(3, 3, (1, 1)), Window(7, 7, (1, 1))
+    tile = depthwise_tile((112, 112, 32), small, 114 * 32 * 4, cpu)
+    assert tile == Tile(4, 4)
+    assert [depthwise_rows(rows, tile, small, cpu) for rows in (1, 7, 8, 16)] == [1, 1, 4, 4]
+    assert depthwise_tile((14, 14, 18), large, 0, cpu).channels == 2
+    assert depthwise_rows(14, Tile(4, 16), small, cpu) == 1
 
 
 def test_largest_vector() -> None:

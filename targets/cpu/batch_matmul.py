@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tvm import ir, relax, te, tirx
 
 from dlcc.targets.cpu.matmul import FUSABLE, dims, flat, static, unflat
-from dlcc.targets.cpu.plan import Plan
+from dlcc.targets.cpu.plan import PADDED, Plan
 from dlcc.targets.cpu.tiles import Cpu, matmul_tile, round_up
 
 LEAST_ROWS = 4  # that share a packed panel: with fewer, packing costs more than it saves
@@ -52,7 +52,7 @@ def _product(x: te.Tensor, w: te.Tensor, lead: list[int], rows: int, made: Plan)
         return tirx.if_then_else(column < columns, value, tirx.const(0.0, "float32"))
 
     # the annotation of what is prepared for a block of the kernel, as a padded input is
-    attrs = {"dlcc.pad": 1}
+    attrs = {PADDED: [0, columns]}
     packed = te.compute((*batch, -(-columns // nb), depth, nb), panel, "panels", attrs=attrs)
     k = te.reduce_axis((0, depth), "k")
 

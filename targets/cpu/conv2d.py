@@ -13,13 +13,20 @@ from dlcc.targets.cpu.matmul import (
     static,
     tiled_product,
 )
-from dlcc.targets.cpu.plan import Plan, plan
-from dlcc.targets.cpu.tiles import Cpu, depthwise_tile, matmul_tile, round_up
+from dlcc.targets.cpu.plan import PADDED, Plan, plan
+from dlcc.targets.cpu.tiles import (
+    FLOAT_BYTES,
+    Cpu,
+    Window,
+    depthwise_tile,
+    matmul_tile,
+    round_up,
+)
 from dlcc.targets.cpu.winograd import product_tile, transformed_weights, winograd, winograd_for
 from dlcc.targets.tuned import Tuned
 from dlcc.targets.workload import Conv2d
 
-STRIDE = "dlcc.stride"  # block annotation: rows of input a row of output moves on
+STRIDES = "dlcc.strides"  # block annotation: rows and columns of input that a result moves on
 
 
 def conv2d(bb: relax.BlockBuilder, call: relax.Call, cpu: Cpu, tuned: Tuned) -> relax.Expr | None:
@@ -30,7 +37,9 @@ def conv2d(bb: relax.BlockBuilder, call: relax.Call, cpu: Cpu, tuned: Tuned) -> 
     x, w = call.args
     work = workload(g, is_const(w))
     if g.groups == g.c and g.groups > 1:
-        made = plan(tuned, work, depthwise_tile(g.ow, g.oc, cpu), cpu)
+        row_bytes = (g.left + g.w + g.right) * g.c * FLOAT_BYTES if g.padded else 0
+        window = Window(g.kh, g.kw, g.strides)
+        made = plan(tuned, work, depthwise_tile((g.oh, g.ow, g.oc), window, row_bytes, cpu), cpu)
         return _emit(bb, "depthwise", lambda x, w: _depthwise(x, w, g, made), x, w)
     if g.pointwise and (rows := static(g.batch)) is not None:
         made = plan(tuned, work, row_tile(rows * g.oh * g.ow, g.oc, cpu), cpu)
@@ -103,7 +112,7 @@ def _windowed(x: te.Tensor, w: te.Tensor, g: Geometry, made: Plan) -> te.Tensor:
             )
         return te.sum(pixel * w[ry, rx, k, j], axis=[ry, rx, k])
 
-    attrs = {**made.annotations("conv2d"), STRIDE: g.strides[0]}
+    attrs = {**made.annotations("conv2d"), STRIDES: list(g.strides)}
     tiled = te.compute((g.batch, g.oh, width, columns), value, name="windows", attrs=attrs)
     return te.compute(
         (g.batch, g.oh, g.ow, g.oc), lambda n, y, q, c: tiled[n, y, q, c], name="uncrop"
@@ -123,7 +132,7 @@ def _depthwise(x: te.Tensor, w: te.Tensor, g: Geometry, made: Plan) -> te.Tensor
         channel = c if multiplier == 1 else c // multiplier
         return te.sum(source[n, row, column, channel] * w[ry, rx, 0, c], axis=[ry, rx])
 
-    attrs = {**made.annotations("depthwise"), STRIDE: g.strides[0]}
+    attrs = {**made.annotations("depthwise"), STRIDES: list(g.strides)}
     tiled = te.compute((g.batch, g.oh, width, g.oc), value, name="windows", attrs=attrs)
     return te.compute(
         (g.batch, g.oh, g.ow, g.oc), lambda n, y, q, c: tiled[n, y, q, c], name="uncrop"
@@ -143,4 +152,4 @@ def _source(x: te.Tensor, g: Geometry, width: int) -> tuple[te.Tensor, bool]:
         inside = tirx.all(y >= g.top, y < g.h + g.top, q >= g.left, q < g.w + g.left)
         return tirx.if_then_else(inside, x[n, y - g.top, q - g.left, c], zero)
 
-    return te.compute(shape, value, name="pad", attrs={"dlcc.pad": 1}), False
+    return te.compute(shape, value, name="pad", attrs={PADDED: [g.left, g.w]}), False

@@ -9,12 +9,14 @@ from dlcc.targets.chips import Chip
 from dlcc.targets.cpu.matmul import row_tile
 from dlcc.targets.cpu.plan import NO_WINOGRAD, ORDER, PAD, PARALLEL, fits
 from dlcc.targets.cpu.schedule.conv2d import panels_outside_rows
-from dlcc.targets.cpu.schedule.loops import PARALLEL_FLOPS, balanced
+from dlcc.targets.cpu.schedule.loops import PARALLEL_FLOPS
 from dlcc.targets.cpu.schedule.matmul import panels_first
 from dlcc.targets.cpu.tiles import (
     FLOAT_BYTES,
     Cpu,
     Tile,
+    Window,
+    balanced,
     depthwise_tile,
     depthwise_tiles,
     matmul_tile,
@@ -39,7 +41,9 @@ def space(workload: str, chip: Chip) -> list[Knobs]:
     work, cpu = parse(workload), Cpu.of(chip)
     if isinstance(work, Conv2d) and work.depthwise:
         tiles = depthwise_tiles(work.ow, work.oc, cpu)
-        default = depthwise_tile(work.ow, work.oc, cpu)
+        row_bytes = (work.p[1] + work.w + work.p[3]) * work.c * FLOAT_BYTES if work.padded else 0
+        shape, window = (work.oh, work.ow, work.oc), Window(*work.k, work.s)
+        default = depthwise_tile(shape, window, row_bytes, cpu)
         return _combined({"tile": _tiles(tiles, default, work, cpu), **_by_rows(work)})
     if isinstance(work, Conv2d) and not work.pointwise:
         return _of_filtering(work, cpu) if work.weights == "packed" else _of_windows(work, cpu)

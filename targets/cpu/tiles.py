@@ -20,6 +20,7 @@ class Cpu:
     lane_fma: whether a multiply-add takes any lane of a register as a factor, so that one load
         brings the factors of `lanes` steps (Arm's FMLA by element); else each is broadcast.
     nan_extremes: whether one instruction gives the larger of two floats, and NaN for a NaN.
+    memory_factors: whether a multiply-add reads one factor from memory by itself (x86).
     """
 
     lanes: int
@@ -29,6 +30,7 @@ class Cpu:
     l2_bytes: int
     lane_fma: bool = False
     nan_extremes: bool = False
+    memory_factors: bool = True
 
     @staticmethod
     def of(chip: Chip) -> Cpu:
@@ -41,6 +43,7 @@ class Cpu:
             l2_bytes=chip.l2_bytes,
             lane_fma=is_arm,
             nan_extremes=is_arm,
+            memory_factors=not is_arm,
         )
 
 
@@ -59,7 +62,10 @@ LATENCY_CYCLES = 4.0
 PER_CYCLE = 2
 L2_BYTES_PER_CYCLE = 24.0
 TILE_OVERHEAD = 0.02  # loop control and the epilogue's call, in cycles a result and step
+MOST_PIXELS = 8  # of a row of a depthwise tile
 CROPPED = 1.04  # a tile that is cut off at the edge needs predicates
+L2_SHARE = 0.4  # of L2 for a block of padded rows; the rest is for weights and results
+MOST_ROWS = 16  # of a block
 STEPS = 8  # of a reduction that are unrolled where factors are lanes
 STEPS_OVERHEAD = 4  # instructions of the loop around them
 
@@ -113,13 +119,68 @@ def _issue_cycles(pixels: int, vectors: int, cpu: Cpu) -> float:
     return max(cycles, 0.85 * fmas) if vectors == 1 else cycles
 
 
-def depthwise_tile(width: int, channels: int, cpu: Cpu) -> Tile:
-    """Tile of a depthwise convolution: whole vectors of channels where the channels allow it."""
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What a depthwise convolution reads for a result, and how far it moves for the next."""
+
+    height: int
+    width: int
+    strides: tuple[int, int]
+
+    @property
+    def size(self) -> int:
+        return self.height * self.width
+
+    def read(self, rows: int, pixels: int) -> int:
+        """Pixels that so many results need."""
+        down, right = self.strides
+        return ((rows - 1) * down + self.height) * ((pixels - 1) * right + self.width)
+
+
+def depthwise_tile(shape: tuple[int, int, int], window: Window, row_bytes: int, cpu: Cpu) -> Tile:
+    """Tile of a depthwise convolution: whole vectors of channels where the channels allow it.
+
+    shape: rows, columns and channels of the result. row_bytes: see `block_rows`."""
+    height, width, channels = shape
     vector = largest_vector(channels, cpu.lanes)
+    if not cpu.memory_factors:
+        rows = block_rows(height, window.height, window.strides[0], row_bytes, cpu)
+        return Tile(_loaded_tile(rows, width, window, cpu)[1], vector)
     vectors = max(v for v in (1, 2, 3, 4) if channels % (v * vector) == 0)
     most = max(1, (cpu.registers - 4) // (vectors + 1))
     pixels = min(range(1, min(most, width) + 1), key=lambda p: (round_up(width, p), -p))
     return Tile(pixels, vectors * vector)
+
+
+def depthwise_rows(rows: int, tile: Tile, window: Window, cpu: Cpu) -> int:
+    """How many rows of the result a tile has, of `rows` that are computed one after the other."""
+    one = cpu.memory_factors or tile.channels > cpu.lanes
+    return 1 if one else _loaded_tile(rows, tile.pixels, window, cpu, tile.pixels)[0]
+
+
+def _loaded_tile(
+    rows: int, width: int, window: Window, cpu: Cpu, pixels: int | None = None
+) -> tuple[int, int]:
+    """Rows and pixels of one vector that take the fewest instructions where all factors are loaded:
+    rows of a tile share what they read, and small windows' weights stay in registers.
+
+    pixels: the only choice."""
+    kept = window.size if 2 * window.size < cpu.registers else 2
+    tiles = [
+        (r, p)
+        for p in ([pixels] if pixels else range(1, min(width, MOST_PIXELS) + 1))
+        for r in range(1, rows + 1)
+        if rows % r == 0
+        # the sums, the weights, a row of what is read, the bias
+        and (r * p + kept + (p - 1) * window.strides[1] + window.width < cpu.registers or r == 1)
+    ]
+
+    def instructions(tile: tuple[int, int]) -> float:
+        r, p = tile
+        loads = window.read(r, p) + (0 if kept == window.size else window.size)
+        return round_up(width, p) / width * (window.size + (loads + STEPS_OVERHEAD) / (r * p))
+
+    return min(tiles, key=instructions)
 
 
 def depthwise_tiles(width: int, channels: int, cpu: Cpu) -> list[Tile]:
@@ -145,3 +206,24 @@ def largest_vector(extent: int, lanes: int) -> int:
 def round_up(n: int, step: int) -> int:
     """The least multiple of `step` from `n` on."""
     return -(-n // step) * step
+
+
+def block_rows(height: int, window: int, stride: int, row_bytes: int, cpu: Cpu) -> int:
+    """Rows of a result that one piece of a parallel loop computes: the most that balance over the
+    threads and whose padded input stays in L2.
+
+    window, stride: rows of input for a row, and from one to the next. row_bytes: of the padded
+    input, 0 where it is not padded."""
+    best = 1
+    for rows in range(1, min(height, MOST_ROWS) + 1):
+        pieces = height // rows
+        fits = ((rows - 1) * stride + window) * row_bytes <= L2_SHARE * cpu.l2_bytes
+        whole = height % rows == 0 and pieces >= cpu.threads
+        if whole and fits and balanced(pieces, cpu.threads):
+            best = rows
+    return best
+
+
+def balanced(count: int | None, threads: int) -> bool:
+    """Whether `count` equal pieces keep all threads busy; an unknown count is taken to."""
+    return count is None or count % threads == 0 or count >= 8 * threads

@@ -15,7 +15,7 @@ from tvm import ir, relax, te, tirx
 
 from dlcc.targets.cpu.geometry import Geometry
 from dlcc.targets.cpu.matmul import pack
-from dlcc.targets.cpu.plan import NO_WINOGRAD, STAGE, Plan
+from dlcc.targets.cpu.plan import NO_WINOGRAD, PADDED, STAGE, Plan
 from dlcc.targets.cpu.tiles import FLOAT_BYTES, PER_CYCLE, Cpu, Tile, matmul_tile, round_up
 from dlcc.targets.tuned import Knobs, unfit
 from dlcc.targets.workload import Conv2d
@@ -232,4 +232,6 @@ def _padded(x: te.Tensor, g: Geometry, height: int, width: int) -> te.Tensor:
         inside = tirx.all(y >= g.top, y < g.h + g.top, q >= g.left, q < g.w + g.left)
         return tirx.if_then_else(inside, x[n, y - g.top, q - g.left, c], zero)
 
-    return te.compute((g.batch, height, width, g.c), value, name="pad", attrs={"dlcc.pad": 1})
+    return te.compute(
+        (g.batch, height, width, g.c), value, name="pad", attrs={PADDED: [g.left, g.w]}
+    )

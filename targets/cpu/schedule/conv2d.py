@@ -5,14 +5,14 @@ from __future__ import annotations
 from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
-from dlcc.targets.cpu.conv2d import STRIDE
-from dlcc.targets.cpu.plan import MOST_ROWS, ORDER, PAD
+from dlcc.targets.cpu.conv2d import STRIDES
+from dlcc.targets.cpu.plan import MOST_ROWS, ORDER, PAD, PADDED
 from dlcc.targets.cpu.schedule.loops import (
     PARALLEL_FLOPS,
     TiledKernel,
-    balanced,
     extent,
     extents,
+    finish_tile,
     keep_in_registers,
     load_lanes,
     split_register_tile,
@@ -20,10 +20,8 @@ from dlcc.targets.cpu.schedule.loops import (
     tiled_kernel,
     vectorize_last,
 )
-from dlcc.targets.cpu.tiles import FLOAT_BYTES, Cpu
+from dlcc.targets.cpu.tiles import FLOAT_BYTES, Cpu, balanced, block_rows
 from dlcc.targets.tuned import pick, unfit
-
-L2_SHARE = 0.4  # of L2 for a block of padded rows; the rest is for weights and results
 
 
 def conv2d(s: Schedule, cpu: Cpu) -> None:
@@ -56,8 +54,7 @@ def conv2d(s: Schedule, cpu: Cpu) -> None:
         pad_rows(s, kernel, block_loop, cpu)
         if worth:
             s.parallel(block_loop)
-    s.reverse_compute_at(kernel.epilogue, tile_loop, preserve_unit_loops=True)
-    vectorize_last(s, kernel.epilogue, cpu.lanes)
+    finish_tile(s, kernel.epilogue, tile_loop, cpu)
     if (extent(s, k) or 5) <= 4:
         s.unroll(k)
     load_lanes(s, kernel.anchor, k, steps, cpu)
@@ -70,34 +67,18 @@ def panels_outside_rows(weight_bytes: int, panels: int, cpu: Cpu) -> bool:
 
 
 def chosen_rows(s: Schedule, kernel: TiledKernel, y: LoopRV, depth: list[LoopRV], cpu: Cpu) -> int:
-    """Rows of output of one parallel piece: the knob, else `rows_per_block`."""
-    if "rows" not in kernel.knobs:
-        return rows_per_block(s, kernel, y, depth, cpu)
-    rows = kernel.knobs["rows"]
-    if not isinstance(rows, int) or not 1 <= rows <= MOST_ROWS or (extent(s, y) or 1) % rows:
-        raise unfit(kernel.knobs, "rows", "rows that divide the output's height")
-    return rows
-
-
-def rows_per_block(
-    s: Schedule, kernel: TiledKernel, y: LoopRV, depth: list[LoopRV], cpu: Cpu
-) -> int:
-    """Rows of output of one parallel piece: the most that balance over the threads and whose
-    padded input stays in L2.
+    """Rows of output of one parallel piece: the knob, else `block_rows`.
 
     depth: loops whose extents are the window's height and, last, the channels."""
     height = extent(s, y) or 1
-    window = extent(s, depth[0]) or 1
-    stride = int(s.get(kernel.anchor).annotations[STRIDE])
-    row_bytes = padded_row_bytes(s, kernel)
-    best = 1
-    for rows in range(1, min(height, 16) + 1):
-        pieces = height // rows
-        fits = ((rows - 1) * stride + window) * row_bytes <= L2_SHARE * cpu.l2_bytes
-        whole = height % rows == 0 and pieces >= cpu.threads
-        if whole and fits and balanced(pieces, cpu.threads):
-            best = rows
-    return best
+    if "rows" not in kernel.knobs:
+        stride = int(s.get(kernel.anchor).annotations[STRIDES][0])
+        window = extent(s, depth[0]) or 1
+        return block_rows(height, window, stride, padded_row_bytes(s, kernel), cpu)
+    rows = kernel.knobs["rows"]
+    if not isinstance(rows, int) or not 1 <= rows <= MOST_ROWS or height % rows:
+        raise unfit(kernel.knobs, "rows", "rows that divide the output's height")
+    return rows
 
 
 def padded_row_bytes(s: Schedule, kernel: TiledKernel) -> int:
@@ -120,7 +101,7 @@ def pad_at(s: Schedule, pad: SBlockRV | None, loop: LoopRV, cpu: Cpu) -> None:
     """Pad, inside of `loop`, what one step of it reads."""
     if pad is not None:
         s.compute_at(pad, loop, preserve_unit_loops=True)
-        vectorize_last(s, pad, cpu.lanes)
+        copy_rows(s, pad, cpu)
 
 
 def pad_whole(s: Schedule, pad: SBlockRV | None, cpu: Cpu) -> None:
@@ -128,4 +109,23 @@ def pad_whole(s: Schedule, pad: SBlockRV | None, cpu: Cpu) -> None:
     if pad is not None:
         n, y, *_ = s.get_loops(pad)
         s.parallel(s.fuse(n, y))
-        vectorize_last(s, pad, cpu.lanes)
+        copy_rows(s, pad, cpu)
+
+
+def copy_rows(s: Schedule, pad: SBlockRV, cpu: Cpu) -> None:
+    """Copy each row of the input in one piece, between zeros: what is left to ask is whether there
+    is such a row, once for each.
+
+    Before:  for columns, channels: pad = x if rows and columns are inside else 0
+    After:   for columns on the left, channels: pad = 0
+             for columns x channels: pad = x if the row is inside else 0
+             for columns on the right, channels: pad = 0
+    """
+    left, inside = (int(v) for v in s.get(pad).annotations[PADDED])
+    *_, columns, _ = s.get_loops(pad)
+    right = (extent(s, columns) or 0) - left - inside
+    pieces = [n for n in (left, inside, right) if n]
+    loops = s.loop_partition(columns, pieces[:-1]) if len(pieces) > 1 else [columns]
+    for loop in loops:
+        (block,) = s.get_child_blocks(loop)
+        vectorize_last(s, block, cpu.lanes)

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from tvm.s_tir import Schedule
 
+from dlcc.targets.cpu.conv2d import STRIDES
 from dlcc.targets.cpu.schedule.conv2d import chosen_rows, pad_rows
 from dlcc.targets.cpu.schedule.loops import (
     PARALLEL_FLOPS,
     extent,
     extents,
+    finish_tile,
     keep_in_registers,
     split_register_tile,
     tiled_kernel,
-    vectorize_last,
 )
-from dlcc.targets.cpu.tiles import Cpu
+from dlcc.targets.cpu.tiles import Cpu, Window, depthwise_rows
 
 UNROLLED_WINDOW = 25  # larger windows stay loops: unrolled, they cost compile time only
 
 
 def depthwise(s: Schedule, cpu: Cpu) -> None:
-    """Blocks of rows in parallel; channels; pixels: the window unrolled on a register tile.
+    """Blocks of rows in parallel; channels; rows, pixels: the window unrolled on a register tile.
 
     Raises Declined for kernels that were not made for it."""
     kernel = tiled_kernel(s, "depthwise")
@@ -28,17 +29,19 @@ def depthwise(s: Schedule, cpu: Cpu) -> None:
     n, y, x, c, ry, rx = loops
     worth = extent(s, n) is None or 2 * extents(s, loops) >= PARALLEL_FLOPS
     rows = chosen_rows(s, kernel, y, [ry, c], cpu)
-    window = extents(s, [ry, rx])
+    strides = s.get(kernel.anchor).annotations[STRIDES]
+    window = Window(extent(s, ry) or 1, extent(s, rx) or 1, (int(strides[0]), int(strides[1])))
     tile_loop, channel_loop, inner = split_register_tile(s, x, c, kernel.tile, cpu.lanes)
     y_outer, y_inner = s.split(y, [None, rows])
+    y_inner, y_tile = s.split(y_inner, [None, depthwise_rows(rows, kernel.tile, window, cpu)])
+    inner = [y_tile, *inner]
     s.reorder(n, y_outer, channel_loop, y_inner, tile_loop, ry, rx, *inner)
     block_loop = s.fuse(n, y_outer)
     pad_rows(s, kernel, block_loop, cpu)
     if worth:
         s.parallel(block_loop)
-    s.reverse_compute_at(kernel.epilogue, tile_loop, preserve_unit_loops=True)
-    vectorize_last(s, kernel.epilogue, cpu.lanes)
-    if window <= UNROLLED_WINDOW:
+    finish_tile(s, kernel.epilogue, tile_loop, cpu)
+    if window.size <= UNROLLED_WINDOW:
         s.unroll(ry)
         s.unroll(rx)
     keep_in_registers(s, kernel.anchor, inner, ry)

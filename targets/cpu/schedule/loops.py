@@ -10,9 +10,9 @@ from tvm import tirx
 from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
-from dlcc.targets.cpu.plan import RULE, STAGE, TILE
+from dlcc.targets.cpu.plan import PADDED, RULE, STAGE, TILE
 from dlcc.targets.cpu.schedule.inline import inline, nodes
-from dlcc.targets.cpu.tiles import STEPS, Cpu, Tile, largest_vector
+from dlcc.targets.cpu.tiles import MOST_PIXELS, STEPS, Cpu, Tile, largest_vector
 from dlcc.targets.tuned import KNOBS, Knobs
 
 Rule = Callable[[Schedule, Cpu], None]
@@ -73,7 +73,7 @@ def tiled_kernel(s: Schedule, rule: str) -> TiledKernel:
     anchor = found[at[0]]
     pad = None
     for block in found[: at[0]]:
-        if "dlcc.pad" in s.get(block).annotations:
+        if PADDED in s.get(block).annotations:
             pad = block
         elif STAGE not in s.get(block).annotations:
             s.compute_inline(block)
@@ -98,6 +98,16 @@ def vectorize_last(s: Schedule, block: SBlockRV, lanes: int, most_unrolled: int 
     s.vectorize(inner)
     if (extent(s, outer) or most_unrolled + 1) <= most_unrolled:
         s.unroll(outer)
+
+
+def finish_tile(s: Schedule, epilogue: SBlockRV, at: LoopRV, cpu: Cpu) -> None:
+    """What is done with a tile's sums, behind them in the loop `at`: unrolled, vectorised."""
+    s.reverse_compute_at(epilogue, at, preserve_unit_loops=True)
+    outside = sum(1 for _ in s.get_loops(epilogue)) - len(s.get(epilogue).iter_vars)
+    for loop in s.get_loops(epilogue)[outside:-1]:
+        if (extent(s, loop) or MOST_PIXELS + 1) <= 2 * MOST_PIXELS:
+            s.unroll(loop)
+    vectorize_last(s, epilogue, cpu.lanes)
 
 
 def split_register_tile(
@@ -165,18 +175,15 @@ def _depends_on_column(s: Schedule, anchor: SBlockRV) -> bool:
 def keep_in_registers(
     s: Schedule, anchor: SBlockRV, inner: list[LoopRV], reduction: LoopRV
 ) -> None:
-    """Unroll the tile's loops, vectorise its lanes, and set its sums to zero before `reduction`."""
-    pixels, vectors, lane = inner
-    s.unroll(pixels)
-    s.unroll(vectors)
-    s.vectorize(lane)
+    """Unroll the tile's loops, vectorise its lanes, and set its sums to zero before `reduction`.
+
+    inner: the tile's loops, the lanes last."""
+    _unrolled_vectors(s, inner)
     init = s.decompose_reduction(anchor, reduction)
-    *_, init_pixels, init_vectors, init_lane = s.get_loops(init)
-    s.unroll(init_pixels)
-    s.unroll(init_vectors)
-    s.vectorize(init_lane)
+    _unrolled_vectors(s, s.get_loops(init)[-len(inner) :])
 
 
-def balanced(count: int | None, threads: int) -> bool:
-    """Whether `count` equal pieces keep all threads busy; an unknown count is taken to."""
-    return count is None or count % threads == 0 or count >= 8 * threads
+def _unrolled_vectors(s: Schedule, loops: Sequence[LoopRV]) -> None:
+    for loop in loops[:-1]:
+        s.unroll(loop)
+    s.vectorize(loops[-1])

@@ -11,16 +11,15 @@ from tvm.s_tir.schedule import SBlockRV
 from dlcc.targets.cpu.plan import ORDER, PARALLEL
 from dlcc.targets.cpu.schedule.loops import (
     PARALLEL_FLOPS,
-    balanced,
     extent,
+    finish_tile,
     keep_in_registers,
     load_lanes,
     split_register_tile,
     split_steps,
     tiled_kernel,
-    vectorize_last,
 )
-from dlcc.targets.cpu.tiles import FLOAT_BYTES, Cpu
+from dlcc.targets.cpu.tiles import FLOAT_BYTES, Cpu, balanced
 from dlcc.targets.tuned import pick
 
 
@@ -44,8 +43,7 @@ def matmul(s: Schedule, cpu: Cpu) -> None:
     at = s.fuse(*outer) if parallel == "fused" else outer[1]
     if parallel != "none":
         s.parallel(at if parallel == "fused" else outer[0])
-    s.reverse_compute_at(kernel.epilogue, at, preserve_unit_loops=True)
-    vectorize_last(s, kernel.epilogue, cpu.lanes)
+    finish_tile(s, kernel.epilogue, at, cpu)
     load_lanes(s, kernel.anchor, k, steps, cpu)
     keep_in_registers(s, kernel.anchor, inner, k)
 
