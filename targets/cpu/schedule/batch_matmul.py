@@ -7,8 +7,11 @@ from tvm.s_tir import Schedule
 from dlcc.targets.cpu.schedule.loops import (
     PARALLEL_FLOPS,
     extents,
+    finish_tile,
     keep_in_registers,
+    load_lanes,
     split_register_tile,
+    split_steps,
     tiled_kernel,
     vectorize_last,
 )
@@ -26,13 +29,14 @@ def batch_matmul(s: Schedule, cpu: Cpu) -> None:
     *batch, i, j, k = loops
     flatten_rows(s, kernel.epilogue, 3 if batch else 2)
     tile_loop, panel_loop, inner = split_register_tile(s, i, j, kernel.tile, cpu.lanes)
-    s.reorder(*batch, panel_loop, tile_loop, k, *inner)
+    k, steps = split_steps(s, kernel.anchor, k, cpu)
+    s.reorder(*batch, panel_loop, tile_loop, k, *steps, *inner)
     at = s.fuse(*batch, panel_loop) if batch else panel_loop
     assert kernel.pad is not None
     s.compute_at(kernel.pad, at, preserve_unit_loops=True)
     vectorize_last(s, kernel.pad, cpu.lanes)
     if worth:
         s.parallel(at)
-    s.reverse_compute_at(kernel.epilogue, tile_loop, preserve_unit_loops=True)
-    vectorize_last(s, kernel.epilogue, cpu.lanes)
+    finish_tile(s, kernel.epilogue, tile_loop, cpu)
+    load_lanes(s, kernel.anchor, k, steps, cpu)
     keep_in_registers(s, kernel.anchor, inner, k)

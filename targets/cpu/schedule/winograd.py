@@ -14,6 +14,8 @@ from dlcc.targets.cpu.schedule.loops import (
     blocks,
     extent,
     keep_in_registers,
+    load_lanes,
+    split_steps,
     tiled_kernel,
 )
 from dlcc.targets.cpu.tiles import Cpu, largest_vector
@@ -81,7 +83,9 @@ def _multiply(
     s.compute_at(kernel.anchor, tiles, preserve_unit_loops=True)
     *_, pixel, j, k = s.get_loops(kernel.anchor)
     vector, lane = s.split(j, [None, largest_vector(kernel.tile.channels, cpu.lanes)])
-    s.reorder(k, pixel, vector, lane)
+    k, steps = split_steps(s, kernel.anchor, k, cpu)
+    s.reorder(k, *steps, pixel, vector, lane)
+    load_lanes(s, kernel.anchor, k, steps, cpu)
     return [pixel, vector, lane], k
 
 
