@@ -20,7 +20,7 @@ from tvm.ir import IRModule
 
 from dlcc.targets.names import nodes_of
 from dlcc.targets.registry import kind
-from dlcc.targets.tuned import UNTUNED, WORKLOAD
+from dlcc.targets.tuned import UNTUNED, WORKLOAD, Tuned
 from dlcc.tuning.database import Database, read
 from dlcc.tuning.kernels import Kernel, kernels_of
 from dlcc.tuning.metaschedule.search import Candidate, Measured
@@ -33,6 +33,7 @@ from dlcc.tuning.workers.pool import Crew
 
 log = logging.getLogger("dlcc")
 
+LEAVE_ROOM = ("opencl", "hexagon")  # kinds whose rules can be beaten on kernels with knobs, too
 BATCH = 16
 PATIENCE = 48  # trials without progress until a kernel is flat
 BETTER = 0.99  # what counts as progress, of the least cost before
@@ -99,17 +100,20 @@ class ScheduleSearch:
         builders: Crew,
         runners: Crew,
         said: Callable[[str], None] = log.info,
+        tuned: Tuned = UNTUNED,
     ) -> None:
+        """tuned: knobs that were chosen before. They change what a kernel is, and so which one a
+        trace is for: with others a build does not ask for these traces."""
         self._request, self._database, self._said = request, database, said
         self._session, self._batch = uuid.uuid4().hex[:12], 0
         threads = request.options.threads
         place = Place(request.addresses[0], threads, request.options.time_limit_s)
         chip = request.chip
-        mod = kind(chip.kind).unscheduled(request.module, chip, UNTUNED)
+        mod = kind(chip.kind).unscheduled(request.module, chip, Tuned(tuned.by_workload))
         self.tasks = [
             ScheduleTask(kernel, label_of(mod, kernel), trials)
             for kernel in kernels_of(mod)
-            if not has_knobs(kernel, request)
+            if (chip.kind in LEAVE_ROOM or not has_knobs(kernel, request))
             and (trials := KernelTrials(kernel, chip, place, builders, runners)).searchable
         ]
         self.restored = self._restore()
