@@ -15,7 +15,7 @@ from dlcc.targets.errors import DeviceError
 from dlcc.targets.registry import kind
 from dlcc.targets.tuned import UNTUNED
 from dlcc.tuning.kernels import Kernel, kernels_of
-from dlcc.tuning.metaschedule.search import Candidate, Effort, KernelSearch, Measured
+from dlcc.tuning.metaschedule.search import Candidate, Effort, KernelSearch, Measured, effort_for
 from dlcc.tuning.workers.jobs import chip_fields
 from dlcc.tuning.workers.pool import Crew, Job, Outcome
 
@@ -73,7 +73,7 @@ class KernelTrials:
     ) -> None:
         self.kernel, self.chip, self.place = kernel, chip, place
         self._builders, self._runners = builders, runners
-        self._search = KernelSearch(kernel.func, chip, seed, effort or Effort())
+        self._search = KernelSearch(kernel.func, chip, seed, effort or effort_for(kernel.func))
         self._model = tvm.ir.save_json(kernel.alone()).encode()
         self._seed = seed
         self.best: float | None = None
