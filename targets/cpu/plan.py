@@ -23,7 +23,8 @@ STAGE = "dlcc.stage"  # block annotation: the name of a stage that is not inline
 ORDER = ("panels", "pixels")  # matmul, conv2d: what the outermost loop runs over
 PARALLEL = ("outer", "fused", "none")  # matmul: the outer loop, tiles and panels as one, or none
 NO_WINOGRAD = "no"  # conv2d, knob winograd: the sum itself, else its way as SIZExROWS
-PAD = ("block", "whole")  # conv2d, depthwise: with each block of rows, or first of all
+PAD = ("block", "whole")  # conv2d: with each block of rows, or first of all
+DEPTHWISE_PAD = ("inline", *PAD)  # inline: where it is read, nothing is copied
 MOST_PIXELS, MOST_VECTORS, MOST_ROWS = 32, 8, 64
 
 

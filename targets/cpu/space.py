@@ -7,7 +7,7 @@ from itertools import product
 
 from dlcc.targets.chips import Chip
 from dlcc.targets.cpu.matmul import row_tile
-from dlcc.targets.cpu.plan import NO_WINOGRAD, ORDER, PAD, PARALLEL, fits
+from dlcc.targets.cpu.plan import DEPTHWISE_PAD, NO_WINOGRAD, ORDER, PAD, PARALLEL, fits
 from dlcc.targets.cpu.schedule.conv2d import panels_outside_rows
 from dlcc.targets.cpu.schedule.loops import PARALLEL_FLOPS
 from dlcc.targets.cpu.schedule.matmul import panels_first
@@ -19,6 +19,7 @@ from dlcc.targets.cpu.tiles import (
     balanced,
     depthwise_tile,
     depthwise_tiles,
+    inlines_padding,
     matmul_tile,
     matmul_tiles,
 )
@@ -44,7 +45,10 @@ def space(workload: str, chip: Chip) -> list[Knobs]:
         row_bytes = (work.p[1] + work.w + work.p[3]) * work.c * FLOAT_BYTES if work.padded else 0
         shape, window = (work.oh, work.ow, work.oc), Window(*work.k, work.s)
         default = depthwise_tile(shape, window, row_bytes, cpu)
-        return _combined({"tile": _tiles(tiles, default, work, cpu), **_by_rows(work)})
+        size_bytes = work.n * (work.p[0] + work.h + work.p[2]) * row_bytes
+        usual = "inline" if inlines_padding(size_bytes, cpu) else "block"
+        axes = _by_rows(work, [pad for pad in DEPTHWISE_PAD if pad != usual])
+        return _combined({"tile": _tiles(tiles, default, work, cpu), **axes})
     if isinstance(work, Conv2d) and not work.pointwise:
         return _of_filtering(work, cpu) if work.weights == "packed" else _of_windows(work, cpu)
     rows, depth, columns = (
@@ -76,7 +80,7 @@ def _of_windows(work: Conv2d, cpu: Cpu) -> list[Knobs]:
     panels = panels_outside_rows(weight_bytes, -(-work.oc // default.channels), cpu)
     by_order: dict[str, Axes] = {
         "panels": {"tile": tiles},
-        "pixels": {"tile": tiles, **_by_rows(work)},
+        "pixels": {"tile": tiles, **_by_rows(work, PAD[1:])},
     }
     first, other = ORDER if panels else ORDER[::-1]
     further = [{"order": other, **knobs} for knobs in _combined(by_order[other])]
@@ -104,10 +108,10 @@ def _of_products(
     )
 
 
-def _by_rows(work: Conv2d) -> Axes:
+def _by_rows(work: Conv2d, pads: Sequence[str]) -> Axes:
     """Rows of a block, and where it is padded."""
     rows = [r for r in range(1, min(work.oh, MOST_ROWS) + 1) if work.oh % r == 0]
-    return {"rows": rows, "pad": PAD[1:] if work.padded else ()}
+    return {"rows": rows, "pad": pads if work.padded else ()}
 
 
 def _tiles(tiles: Sequence[Tile], default: Tile, work: Conv2d | Matmul, cpu: Cpu) -> list[str]:

@@ -137,8 +137,12 @@ class Window:
         return ((rows - 1) * down + self.height) * ((pixels - 1) * right + self.width)
 
 
+DEPTHWISE_PIXELS = 4  # their sums and windows, times two vectors, fit 16 registers
+
+
 def depthwise_tile(shape: tuple[int, int, int], window: Window, row_bytes: int, cpu: Cpu) -> Tile:
-    """Tile of a depthwise convolution: whole vectors of channels where the channels allow it.
+    """Tile of a depthwise convolution: as many pixels as share what they read, then whole vectors
+    of channels, as far as the sums of all and what a pixel reads fit the registers.
 
     shape: rows, columns and channels of the result. row_bytes: see `block_rows`."""
     height, width, channels = shape
@@ -146,10 +150,18 @@ def depthwise_tile(shape: tuple[int, int, int], window: Window, row_bytes: int, 
     if not cpu.memory_factors:
         rows = block_rows(height, window.height, window.strides[0], row_bytes, cpu)
         return Tile(_loaded_tile(rows, width, window, cpu)[1], vector)
-    vectors = max(v for v in (1, 2, 3, 4) if channels % (v * vector) == 0)
-    most = max(1, (cpu.registers - 4) // (vectors + 1))
-    pixels = min(range(1, min(most, width) + 1), key=lambda p: (round_up(width, p), -p))
+    pixels = min(DEPTHWISE_PIXELS, width)
+    most = max(1, (cpu.registers - 4) // (pixels + 1))
+    vectors = max(v for v in range(1, min(most, 4) + 1) if channels % (v * vector) == 0)
     return Tile(pixels, vectors * vector)
+
+
+LARGE = 8  # times L2: an input that a copy, which reads in order, gets faster from memory
+
+
+def inlines_padding(padded_bytes: int, cpu: Cpu) -> bool:
+    """Whether a depthwise convolution compares where it reads, and copies no padded input."""
+    return cpu.memory_factors and padded_bytes <= LARGE * cpu.l2_bytes
 
 
 def depthwise_rows(rows: int, tile: Tile, window: Window, cpu: Cpu) -> int:

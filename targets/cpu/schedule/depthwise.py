@@ -1,13 +1,17 @@
-"""Depthwise convolutions: bound by memory, so rows are padded close to where they are read."""
+"""Depthwise convolutions: bound by memory, so rows are padded where they are read."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from tvm.s_tir import Schedule
 
 from dlcc.targets.cpu.conv2d import STRIDES
+from dlcc.targets.cpu.plan import DEPTHWISE_PAD
 from dlcc.targets.cpu.schedule.conv2d import chosen_rows, pad_rows
 from dlcc.targets.cpu.schedule.loops import (
     PARALLEL_FLOPS,
+    TiledKernel,
     extent,
     extents,
     finish_tile,
@@ -15,7 +19,8 @@ from dlcc.targets.cpu.schedule.loops import (
     split_register_tile,
     tiled_kernel,
 )
-from dlcc.targets.cpu.tiles import Cpu, Window, depthwise_rows
+from dlcc.targets.cpu.tiles import FLOAT_BYTES, Cpu, Window, depthwise_rows, inlines_padding
+from dlcc.targets.tuned import pick
 
 UNROLLED_WINDOW = 25  # larger windows stay loops: unrolled, they cost compile time only
 
@@ -24,7 +29,7 @@ def depthwise(s: Schedule, cpu: Cpu) -> None:
     """Blocks of rows in parallel; channels; rows, pixels: the window unrolled on a register tile.
 
     Raises Declined for kernels that were not made for it."""
-    kernel = tiled_kernel(s, "depthwise")
+    kernel = padding_inlined(s, tiled_kernel(s, "depthwise"), cpu)
     loops = s.get_loops(kernel.anchor)
     n, y, x, c, ry, rx = loops
     worth = extent(s, n) is None or 2 * extents(s, loops) >= PARALLEL_FLOPS
@@ -45,3 +50,15 @@ def depthwise(s: Schedule, cpu: Cpu) -> None:
         s.unroll(ry)
         s.unroll(rx)
     keep_in_registers(s, kernel.anchor, inner, ry)
+
+
+def padding_inlined(s: Schedule, kernel: TiledKernel, cpu: Cpu) -> TiledKernel:
+    """The kernel with its padding inlined, where the knob or else the cost model says so."""
+    if kernel.pad is None:
+        return kernel
+    size_bytes = extents(s, s.get_loops(kernel.pad)) * FLOAT_BYTES
+    default = "inline" if inlines_padding(size_bytes, cpu) else "block"
+    if pick(kernel.knobs, "pad", default, DEPTHWISE_PAD) != "inline":
+        return kernel
+    s.compute_inline(kernel.pad)
+    return replace(kernel, pad=None)
