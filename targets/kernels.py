@@ -30,12 +30,14 @@ PROFILED_RUNS = 5  # of a model whose time is measured
 class Kernel:
     """nodes: what of the graph it computes.   macs: multiply-accumulates, None where not known.
     workload: what tuning records name it by, "" for a kernel without knobs.
-    knobs: what tuning chose, {} where the cost model did."""
+    knobs: what tuning chose, {} where the cost model did.
+    key: names the kernel before its schedule, see `traces`."""
 
     nodes: tuple[str, ...] = ()
     macs: int | None = None
     workload: str = ""
     knobs: Knobs = field(default_factory=dict)
+    key: str = ""
 
 
 def kernel_table(mod: IRModule) -> bytes:
@@ -44,9 +46,11 @@ def kernel_table(mod: IRModule) -> bytes:
     from dlcc.targets.aot.macs import counted
     from dlcc.targets.cpu.sources import kernels_of
     from dlcc.targets.names import nodes_of
+    from dlcc.targets.traces import kernel_key
 
     rows = {
         name: {"nodes": nodes_of(mod, variables), "macs": counted(mod[name]) or None}
+        | {"key": kernel_key(mod[name])}
         | planned(mod[name])
         for name, variables in kernels_of(mod).items()
     }
@@ -82,6 +86,7 @@ def kernels_in(artifact: Artifact) -> dict[str, Kernel]:
                 row["macs"],
                 str(row.get("workload", "")),
                 dict(row.get("knobs", {})),
+                str(row.get("key", "")),
             )
             for name, row in json.loads(content).items()
         }

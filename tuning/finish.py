@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dlcc.targets.tuned import Knobs, Tuned
+from dlcc.targets.tuned import Knobs
 from dlcc.tuning.checks import NETWORK_TOLERANCE, TOLERANCE
 from dlcc.tuning.jobs import Check, Checked, Compare, Compared, Failed, Measure, Measured
 from dlcc.tuning.lanes import Lanes
@@ -84,7 +84,7 @@ def _right(
 
 def _confirmed(lanes: Lanes, choices: Mapping[str, Knobs], reward: str, ending: Ending) -> Chosen:
     """Those that beat the default by more than the noise when all are measured together."""
-    answer = lanes.ask(Measure(Tuned(choices), CONFIRM_ROUNDS))
+    answer = lanes.ask(Measure(choices, CONFIRM_ROUNDS))
     if not isinstance(answer, Measured) or answer.error > NETWORK_TOLERANCE:
         why = answer.what if isinstance(answer, Failed) else "the result is another one"
         ending.notes.append(f"all choices together: {why}; the defaults stay")
@@ -100,9 +100,7 @@ def _better(lanes: Lanes, chosen: Chosen, ending: Ending) -> Chosen:
     """All of them if the whole network is right and faster with them, else none."""
     if not chosen:
         return {}
-    answer = lanes.ask(
-        Compare(Tuned({w: knobs for w, (knobs, _) in chosen.items()}), COMPARE_ROUNDS)
-    )
+    answer = lanes.ask(Compare({w: knobs for w, (knobs, _) in chosen.items()}, COMPARE_ROUNDS))
     if not isinstance(answer, Compared):
         assert isinstance(answer, Failed)
         ending.notes.append(f"the whole network: {answer.what}; the defaults stay")

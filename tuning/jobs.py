@@ -10,9 +10,9 @@ import numpy as np
 from dlcc.targets.chips import Chip
 from dlcc.targets.errors import DeviceError
 from dlcc.targets.registry import DeviceOptions
-from dlcc.targets.tuned import Knobs, Tuned
+from dlcc.targets.tuned import Knobs
 
-Choices = Mapping[str, Knobs]  # workload -> knobs
+Choices = Mapping[str, Knobs]  # workload -> knobs, or key of a kernel -> {"trace": …}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Measure:
     """Build the model with these choices and measure each kernel in place, beside the model
     without them. rounds: how often the two take turns."""
 
-    tuned: Tuned
+    choices: Choices
     rounds: int
 
 
@@ -82,7 +82,7 @@ class Checked:
 class Compare:
     """Time whole inferences with these choices and without, in turns."""
 
-    tuned: Tuned
+    choices: Choices
     rounds: int
 
 

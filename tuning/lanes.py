@@ -11,7 +11,6 @@ from dataclasses import replace as with_fields
 
 from dlcc.targets.closing import Closing
 from dlcc.targets.errors import DeviceError
-from dlcc.targets.tuned import UNTUNED
 from dlcc.tuning.jobs import Answer, Failed, Job, Measure, Setup
 from dlcc.tuning.process import Worker
 
@@ -25,7 +24,7 @@ MOST_LOSSES = 3  # of devices with the same job, until it is taken to be the job
 GIVE_UP_S = 600.0  # without any device
 TICK_S = 0.05
 
-PROBE = Measure(UNTUNED, 1)  # whether a device still does what it did
+PROBE = Measure({}, 1)  # whether a device still does what it did
 
 
 @dataclass(slots=True)
@@ -69,7 +68,7 @@ class Lanes(Closing):
         """The answer of the first device that can measure the model as the compiler makes it."""
         began_s = time.monotonic()
         limit_s = FIRST_LIMIT_S if self._limit_s is None else max(self._limit_s, FIRST_LIMIT_S)
-        answer = self.lanes[0].worker.ask(Measure(UNTUNED, 3), limit_s)
+        answer = self.lanes[0].worker.ask(Measure({}, 3), limit_s)
         if self._limit_s is None:
             self._limit_s = max(LEAST_LIMIT_S, TIMES_FIRST * (time.monotonic() - began_s))
         return answer

@@ -14,6 +14,7 @@ from dlcc.tuning.record import DeviceClass, Record, Reward
 from dlcc.tuning.request import Request
 from dlcc.tuning.target import device_class, isa, key_of, tools_of
 from dlcc.tuning.tasks import Task, restore
+from dlcc.tuning.tracing import TRACE
 
 
 class Ledger:
@@ -112,7 +113,7 @@ class Ledger:
             device=self._device,
             reward=self._reward,
             tools=tools_of(chip),
-            search="template",
+            search="metaschedule" if TRACE in knobs else "template",
             session=self.session,
             workload=task.workload,
             label=task.label,

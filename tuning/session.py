@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dlcc.targets.errors import DeviceError, ToolchainError, UsageError
-from dlcc.targets.tuned import Knobs, Tuned
+from dlcc.targets.tuned import Knobs
 from dlcc.tuning.checks import NETWORK_TOLERANCE
 from dlcc.tuning.database import Database, writing
 from dlcc.tuning.finish import Ending, finish
@@ -28,6 +28,7 @@ from dlcc.tuning.ledger import Ledger
 from dlcc.tuning.noise import ratio
 from dlcc.tuning.record import Reward
 from dlcc.tuning.request import Outcome, Request, TaskRow, Watch, in_units, row_of
+from dlcc.tuning.searches import Searches
 from dlcc.tuning.tasks import Task, tasks_of
 
 log = logging.getLogger("dlcc")
@@ -134,7 +135,7 @@ def _measure_all(trials: Trials, lanes: Lanes) -> None:
                 nothing_left = True
                 break
             trials.under_way += len(batch.choices)
-            lanes.submit(lane, Measure(Tuned(batch.choices), ROUNDS), batch)
+            lanes.submit(lane, Measure(batch.choices, ROUNDS), batch)
         if nothing_left and not trials.under_way:
             return
         for _, done, answer in lanes.answers():
@@ -154,8 +155,8 @@ def _first(lanes: Lanes) -> Measured:
 
 
 def _tasks(request: Request, first: Measured) -> list[Task]:
-    space = importlib.import_module(request.kind).KIND.space
-    tasks = tasks_of(first, lambda workload: space(workload, request.chip))
+    kind = importlib.import_module(request.kind).KIND
+    tasks = tasks_of(first, Searches(request.module, request.chip, kind).of)
     return [task for task in tasks if task.share >= LEAST_SHARE]
 
 

@@ -10,7 +10,7 @@ from dlcc.targets.tuned import Knobs
 from dlcc.tuning.jobs import Measured
 from dlcc.tuning.noise import MARGIN
 from dlcc.tuning.record import Record, choice_id
-from dlcc.tuning.template import Search, TemplateSearch
+from dlcc.tuning.template import Search
 
 
 @dataclass(slots=True)
@@ -66,18 +66,17 @@ class Task:
         return self.search.flat(self.share)
 
 
-def tasks_of(measured: Measured, space: Callable[[str], Sequence[Knobs]]) -> list[Task]:
-    """The workloads of a model that have more choices than one, the costliest first.
+def tasks_of(measured: Measured, search_of: Callable[[str, float], Search | None]) -> list[Task]:
+    """The kernels of a model that can be tuned, the costliest first.
 
-    measured: of the model without choices."""
+    measured: of the model without choices.   search_of: for a workload or the key of a kernel, and
+    its share of the run; None where there is nothing to search."""
     costs = {w: statistics.median(values) for w, values in measured.default.items()}
     total = sum(costs.values()) or 1.0
     tasks = []
     for workload, found in measured.workloads.items():
-        choices = space(workload)
-        if len(choices) > 1 and costs.get(workload, 0.0) > 0:
-            cost = costs[workload]
-            search = TemplateSearch(choices)
+        cost = costs.get(workload, 0.0)
+        if cost > 0 and (search := search_of(workload, cost / total)) is not None:
             tasks.append(Task(workload, found.label, found.calls, cost, cost / total, search))
     return sorted(tasks, key=lambda task: -task.default_cost)
 
@@ -93,7 +92,7 @@ def restore(tasks: Sequence[Task], records: Sequence[Record]) -> Mapping[str, Re
             defaults.setdefault(record.workload, record)
     for record in records:
         task = by_workload.get(record.workload)
-        if task is None or record.final or record.search != "template":
+        if task is None or record.final:
             continue
         default = defaults.get(record.workload)
         known = record.cost is not None and default is not None and default.cost

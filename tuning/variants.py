@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tvm.ir import IRModule
 
 from dlcc.targets.artifact import Artifact
 from dlcc.targets.closing import Closing
 from dlcc.targets.device import CallCost, CallTime, Device
 from dlcc.targets.errors import DeviceError, UsageError
-from dlcc.targets.kernels import kernels_in
+from dlcc.targets.kernels import Kernel, kernels_in
 from dlcc.targets.registry import Kind
 from dlcc.targets.tuned import UNTUNED, Tuned
 from dlcc.tuning.checks import distance, module_of, random_inputs
@@ -32,6 +33,9 @@ from dlcc.tuning.jobs import (
     Measured,
     Setup,
 )
+from dlcc.tuning.kernels import kernels_of
+from dlcc.tuning.kernels import random_inputs as kernel_inputs
+from dlcc.tuning.tracing import tuned_of
 
 BENCH_REPEAT = 5  # inferences of a round
 
@@ -76,7 +80,7 @@ class Variants(Closing):
 
     def _measure(self, job: Measure) -> Measured:
         default = self._as_made()
-        tuned = self._load(self._build(job.tuned))
+        tuned = self._load(self._build(tuned_of(job.choices)))
         try:
             error = distance(tuned.outputs, default.outputs)
             reward = ""
@@ -94,7 +98,7 @@ class Variants(Closing):
 
     def _compare(self, job: Compare) -> Compared:
         default = self._as_made()
-        tuned = self._load(self._build(job.tuned))
+        tuned = self._load(self._build(tuned_of(job.choices)))
         try:
             error = distance(tuned.outputs, default.outputs)
             costs: tuple[list[float], list[float]] = ([], [])
@@ -114,17 +118,31 @@ class Variants(Closing):
         return Compared(reward, *costs, error)
 
     def _check(self, job: Check) -> Checked:
-        workloads = list(job.choices)
-        module, feeds = module_of(workloads), random_inputs(workloads)
+        """Workloads in one model, kernels that have a trace each in one of its own."""
+        tuned = tuned_of(job.choices)
+        errors: dict[str, float] = {}
+        if workloads := list(tuned.by_workload):
+            made = module_of(workloads), random_inputs(workloads)
+            errors |= zip(workloads, self._distances(*made, tuned), strict=True)
+        if tuned.by_kernel:
+            known = kernels_of(self._kind.unscheduled(self._module, self._setup.chip, UNTUNED))
+            for kernel in (k for k in known if k.key in tuned.by_kernel):
+                feeds = kernel_inputs(kernel.inputs, seed=1)
+                errors[kernel.key] = max(self._distances(kernel.alone(), feeds, tuned))
+        return Checked(errors)
+
+    def _distances(
+        self, module: IRModule, feeds: Sequence[np.ndarray], choices: Tuned
+    ) -> list[float]:
+        """How far each output of a model is from what it is without choices."""
         results = []
-        for tuned in (UNTUNED, Tuned(job.choices)):
+        for tuned in (UNTUNED, choices):
             program = self._opened().load(self._build(tuned, module))
             try:
                 results.append(program.run(feeds))
             finally:
                 program.drop()  # type: ignore[attr-defined]
-        pairs = zip(*results, strict=True)
-        return Checked({w: distance([b], [a]) for w, (a, b) in zip(workloads, pairs, strict=True)})
+        return [distance([b], [a]) for a, b in zip(*results, strict=True)]
 
     def _opened(self) -> Device:
         if self._device is None:
@@ -144,11 +162,18 @@ class Variants(Closing):
 
     def _load(self, artifact: Artifact) -> Loaded:
         kernels = {
-            name: (kernel.workload, _label(kernel.nodes))
+            name: (self._named(kernel), _label(kernel.nodes))
             for name, kernel in kernels_in(artifact).items()
         }
         program = self._opened().load(artifact)
         return Loaded(program, kernels, program.run(self._setup.feeds))
+
+    def _named(self, kernel: Kernel) -> str:
+        """What choices for a kernel go by: its workload if that has knobs, else its key."""
+        chip = self._setup.chip
+        if kernel.workload and len(self._kind.space(kernel.workload, chip)) > 1:
+            return kernel.workload
+        return kernel.key
 
     def _profile(self, loaded: Loaded) -> tuple[str, dict[str, float]]:
         """The reward, and the cost of one inference by workload."""

@@ -25,5 +25,4 @@ KIND = Kind(
     kernels=function_of("dlcc.targets.opencl.build", "kernels"),
     unscheduled=function_of("dlcc.targets.opencl.build", "unscheduled"),
     schedules=1,
-    space=function_of("dlcc.targets.cpu.space", "space"),
 )

@@ -34,7 +34,7 @@ def test_a_network(tmp_path: Path) -> None:
     outcome = tune(request(tmp_path / "db", trials=24), heard)
     records = trials_in(tmp_path / "db")
     assert (outcome.trials, outcome.failed, len(records)) == (24, 0, 24)
-    assert (heard.tasks, heard.restored) == (4, 0)
+    assert (heard.tasks, heard.restored) == (5, 0)  # the mean has no knobs, and is searched
     assert all(r.verified and r.cost for r in records)
     defaults = Counter(r.workload for r in records if r.default)
     assert set(defaults.values()) == {1}
@@ -104,10 +104,10 @@ def test_choices_that_go_wrong(tmp_path: Path) -> None:
 
 def test_a_batch_that_fails_is_split(tmp_path: Path) -> None:
     """One of four workloads is to blame: the others of its batch are measured all the same."""
-    asked = request(tmp_path, kind="tests.tuning.one_odd_kind", trials=12)
+    asked = request(tmp_path, kind="tests.tuning.one_odd_kind", trials=15)
     tune(asked, Heard())
     records = trials_in(tmp_path)
-    assert len(records) == 12
+    assert len(records) == 15
     failed = [r for r in records if r.error]
     assert {r.workload.split()[0] for r in failed} == {"matmul"}
     assert {r.choice["odd"] for r in failed} == {"crash", "wrong"}
@@ -158,3 +158,25 @@ def test_a_database_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "db").write_text("mine")
     with pytest.raises(UsageError, match="is a file"):
         tune(request(tmp_path / "db", one_product()), Heard())
+
+
+def test_kernels_without_knobs_are_searched_by_traces(tmp_path: Path) -> None:
+    asked = request(tmp_path, trials=16, kind="tests.tuning.traced_kind")
+    outcome = tune(asked, Heard())
+    records = trials_in(tmp_path)
+    assert outcome.trials == len(records) == 16
+    traced = [r for r in records if r.search == "metaschedule"]
+    assert len(traced) == len([r for r in records if not r.default]) > 8
+    assert sum(r.verified is True for r in traced) > len(traced) / 2
+    heard = Heard()
+    asked = request(tmp_path, trials=20, kind="tests.tuning.traced_kind")
+    assert tune(asked, heard).trials == 20
+    assert heard.restored == 16
+    trials_in(tmp_path)
+
+    found = best(tmp_path, key_of(HOST))
+    taken = {w: row.choice["trace"] for row in outcome.tasks if (w := row.workload) and row.choice}
+    assert set(taken) <= {r.workload for r in traced}
+    made = kind("host").build(network(), HOST, Tuned(by_kernel=found.traces))
+    outputs = run(made)
+    assert distance([outputs], [run(kind("host").build(network(), HOST))]) <= TOLERANCE
