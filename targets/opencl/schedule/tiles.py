@@ -27,7 +27,7 @@ def matmul(s: Schedule, engine: Engine) -> None:
     """A work-item a tile of the product, neighbours along the columns.
 
     Raises Declined for kernels that were not made for it."""
-    kernel = tiled_kernel(s, "matmul")
+    kernel = _in_registers(s, "matmul")
     flatten_rows(s, kernel.epilogue)
     i, j, k = s.get_loops(kernel.anchor)
     if worth_sharing(s, [i, j], [k], engine):
@@ -57,7 +57,7 @@ def conv2d(s: Schedule, engine: Engine) -> None:
     """A work-item a tile of a row of output, neighbours along the channels.
 
     Raises Declined for kernels that were not made for it."""
-    kernel = tiled_kernel(s, "conv2d")
+    kernel = _in_registers(s, "conv2d")
     n, y, x, f, ry, rx, k = s.get_loops(kernel.anchor)
     if (extent(s, k) or 5) <= 4:
         s.unroll(k)
@@ -68,13 +68,21 @@ def depthwise(s: Schedule, engine: Engine) -> None:
     """A work-item a tile of a row of output, its window unrolled.
 
     Raises Declined for kernels that were not made for it."""
-    kernel = tiled_kernel(s, "depthwise")
+    kernel = _in_registers(s, "depthwise")
     n, y, x, c, ry, rx = s.get_loops(kernel.anchor)
     window = extents(s, [ry, rx])
     _tile(s, kernel, [n, y, x], c, [ry, rx], engine)
     if window <= UNROLLED_WINDOW:
         s.unroll(ry)
         s.unroll(rx)
+
+
+def _in_registers(s: Schedule, rule: str) -> TiledKernel:
+    """The blocks of a kernel made for `rule`, its sums in memory of one work-item: what is global
+    there cannot be declared inside of a kernel. Raises Declined."""
+    kernel = tiled_kernel(s, rule)
+    s.set_scope(kernel.anchor, 0, "local")
+    return kernel
 
 
 def _tile(
