@@ -122,7 +122,10 @@ def tune(request: Request, watch: Watch) -> Outcome:
         hours = request.budget.hours
         end_s = None if hours is None else time.monotonic() + hours * 3600
         _measure_all(Trials(request, tasks, ledger, watch, end_s), lanes)
-        watch.said("verifying the best choices together")
+        if tasks:
+            watch.said("verifying the best choices together")
+        else:
+            watch.said("nothing to tune: no kernel of the model has choices for this target")
         ending = finish(lanes, tasks, ledger, first.reward)
     return _outcome(request, tasks, ledger, first.reward, ending)
 

@@ -11,9 +11,10 @@ import click
 from dlcc.compiler.cli.arrays import gather_feeds
 from dlcc.compiler.cli.talk import LOG
 from dlcc.compiler.cli.watching import Shown
-from dlcc.compiler.errors import UsageError
+from dlcc.compiler.errors import DeviceError, ToolchainError, UsageError
 from dlcc.compiler.feeds import as_pairs, check_feeds
 from dlcc.compiler.tuning import Prepared
+from dlcc.targets.chips import Chip
 from dlcc.targets.registry import KINDS, DeviceOptions, kind
 from dlcc.tuning.progress import mode_of
 from dlcc.tuning.request import Budget, Request
@@ -43,11 +44,11 @@ def request_of(
 ) -> Request:
     """The session that the options ask for."""
     chip = prepared.chip
-    address = device or kind(chip.kind).default_device
+    address = device or _first_that_opens(chip, time_limit_s)
     feeds = gather_feeds(prepared.inputs, (), None, SEED)
     folder = database or Path(f"{prepared.name}.tuning")
-    if threads is None and address == "emulator":
-        threads = 1  # emulators count instructions of one thread
+    if threads is None and address == "emulator" and chip.gpu is None:
+        threads = 1  # emulators of CPUs count the instructions of one thread
     if database is None:
         LOG.info("records are kept in %s", folder)
     return Request(
@@ -60,6 +61,20 @@ def request_of(
         database=folder,
         budget=budget,
     )
+
+
+def _first_that_opens(chip: Chip, limit_s: float) -> str:
+    """The device that sessions of the kind use where none is named; raises DeviceError."""
+    own = kind(chip.kind)
+    *preferred, last = (own.default_device, *own.further_devices)
+    for address in preferred:
+        try:
+            own.open_device(address, DeviceOptions(None, limit_s)).close()
+        except (DeviceError, ToolchainError) as error:
+            LOG.warning("%s", error.what)
+        else:
+            return address
+    return last
 
 
 def addresses_of(address: str, limit_s: float) -> Sequence[str]:

@@ -87,25 +87,39 @@ def test_rows_on_stdout_and_talk_on_stderr(model: Path) -> None:
 
 
 def test_killed_at_random_moments(model: Path, tmp_path: Path) -> None:
-    """kill -9 again and again: the same command reaches the same number of trials, and no record
-    is lost or there twice."""
-    rng, database = random.Random(6), tmp_path / "db"
+    killed_again_and_again(model, tmp_path / "db", trials=16, kills=4, longest_s=6.0)
+
+
+@pytest.mark.slow
+def test_a_network_killed_at_random_moments(tmp_path: Path) -> None:
+    script = Path(__file__).resolve().parents[2] / "scripts" / "zoo.py"
+    make = [sys.executable, str(script), "mobilenet_v2", "--out", str(tmp_path)]
+    subprocess.run(make, check=True, capture_output=True)
+    network = tmp_path / "mobilenet_v2.pb"
+    killed_again_and_again(network, tmp_path / "db", trials=200, kills=5, longest_s=40.0)
+
+
+def killed_again_and_again(
+    model: Path, database: Path, trials: int, kills: int, longest_s: float
+) -> None:
+    """The same command reaches the same number of trials, and no record is lost or there twice."""
+    rng = random.Random(6)
     before: list[tuple[str, str]] = []
-    for _ in range(4):
-        process = tune(model, "--trials", "16", "--database", str(database))
+    for _ in range(kills):
+        process = tune(model, "--trials", str(trials), "--database", str(database))
         wait_for(database.is_dir)
-        time.sleep(rng.uniform(0.0, 6.0))
+        time.sleep(rng.uniform(0.0, longest_s))
         process.send_signal(signal.SIGKILL)
         process.communicate()
         if (database / RECORDS).exists():
             now = pairs(database)
             assert now[: len(before)] == before, "a record was lost"
             before = now
-    code, _, err = finished(tune(model, "--trials", "16", "--database", str(database)))
+    code, _, err = finished(tune(model, "--trials", str(trials), "--database", str(database)))
     assert code == 0, err
     found = pairs(database)
     assert found[: len(before)] == before
-    assert len(found) == len(set(found)) == 16
+    assert len(found) == len(set(found)) == trials
     assert any(r.final for r in read(database))
 
 
