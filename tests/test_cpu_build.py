@@ -240,7 +240,7 @@ def test_tiles_fit_the_registers(lanes: int, registers: int, lane_fma: bool) -> 
             assert tile.pixels * vectors + vectors + factors <= registers
             if pixels is not None:
                 window = Window(3, 3, (1, 1))
-                depthwise = depthwise_tile((pixels, pixels, channels), window, 0, cpu)
+                depthwise = depthwise_tile((pixels, pixels, channels), window, None, cpu)
                 assert depthwise.pixels <= pixels
                 assert channels % depthwise.channels == 0
 
@@ -264,10 +264,10 @@ def test_depthwise_tiles_of_neon() -> None:
     """One vector of several rows, so that 9 weights stay in registers beside the sums."""
     cpu = Cpu.of(find_chip("cortex-a76"))
     small, large = Window(3, 3, (1, 1)), Window(7, 7, (1, 1))
-    tile = depthwise_tile((112, 112, 32), small, 114 * 32 * 4, cpu)
+    tile = depthwise_tile((112, 112, 32), small, (114, 114), cpu)
     assert tile == Tile(4, 4)
     assert [depthwise_rows(rows, tile, small, cpu) for rows in (1, 7, 8, 16)] == [1, 1, 4, 4]
-    assert depthwise_tile((14, 14, 18), large, 0, cpu).channels == 2
+    assert depthwise_tile((14, 14, 18), large, None, cpu).channels == 2
     assert depthwise_rows(14, Tile(4, 16), small, cpu) == 1
 
 

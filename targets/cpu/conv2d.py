@@ -15,7 +15,6 @@ from dlcc.targets.cpu.matmul import (
 )
 from dlcc.targets.cpu.plan import PADDED, Plan, plan
 from dlcc.targets.cpu.tiles import (
-    FLOAT_BYTES,
     Cpu,
     Window,
     depthwise_tile,
@@ -37,9 +36,9 @@ def conv2d(bb: relax.BlockBuilder, call: relax.Call, cpu: Cpu, tuned: Tuned) -> 
     x, w = call.args
     work = workload(g, is_const(w))
     if g.groups == g.c and g.groups > 1:
-        row_bytes = (g.left + g.w + g.right) * g.c * FLOAT_BYTES if g.padded else 0
+        padded = (g.top + g.h + g.bottom, g.left + g.w + g.right) if g.padded else None
         window = Window(g.kh, g.kw, g.strides)
-        made = plan(tuned, work, depthwise_tile((g.oh, g.ow, g.oc), window, row_bytes, cpu), cpu)
+        made = plan(tuned, work, depthwise_tile((g.oh, g.ow, g.oc), window, padded, cpu), cpu)
         return _emit(bb, "depthwise", lambda x, w: _depthwise(x, w, g, made), x, w)
     if g.pointwise and (rows := static(g.batch)) is not None:
         made = plan(tuned, work, row_tile(rows * g.oh * g.ow, g.oc, cpu), cpu)

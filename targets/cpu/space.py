@@ -42,11 +42,11 @@ def space(workload: str, chip: Chip) -> list[Knobs]:
     work, cpu = parse(workload), Cpu.of(chip)
     if isinstance(work, Conv2d) and work.depthwise:
         tiles = depthwise_tiles(work.ow, work.oc, cpu)
-        row_bytes = (work.p[1] + work.w + work.p[3]) * work.c * FLOAT_BYTES if work.padded else 0
+        high, wide = work.p[0] + work.h + work.p[2], work.p[1] + work.w + work.p[3]
         shape, window = (work.oh, work.ow, work.oc), Window(*work.k, work.s)
-        default = depthwise_tile(shape, window, row_bytes, cpu)
-        size_bytes = work.n * (work.p[0] + work.h + work.p[2]) * row_bytes
-        usual = "inline" if inlines_padding(size_bytes, cpu) else "block"
+        default = depthwise_tile(shape, window, (high, wide) if work.padded else None, cpu)
+        padded, results = high * wide * work.c, work.oh * work.ow * work.oc
+        usual = "inline" if inlines_padding(work.n * padded, work.n * results, cpu) else "block"
         axes = _by_rows(work, [pad for pad in DEPTHWISE_PAD if pad != usual])
         return _combined({"tile": _tiles(tiles, default, work, cpu), **axes})
     if isinstance(work, Conv2d) and not work.pointwise:

@@ -140,15 +140,23 @@ class Window:
 DEPTHWISE_PIXELS = 4  # their sums and windows, times two vectors, fit 16 registers
 
 
-def depthwise_tile(shape: tuple[int, int, int], window: Window, row_bytes: int, cpu: Cpu) -> Tile:
+def depthwise_tile(
+    shape: tuple[int, int, int], window: Window, padded: tuple[int, int] | None, cpu: Cpu
+) -> Tile:
     """Tile of a depthwise convolution: as many pixels as share what they read, then whole vectors
     of channels, as far as the sums of all and what a pixel reads fit the registers.
 
-    shape: rows, columns and channels of the result. row_bytes: see `block_rows`."""
+    shape: rows, columns and channels of the result. padded: rows and columns of the padded input,
+    None where it is not padded."""
     height, width, channels = shape
     vector = largest_vector(channels, cpu.lanes)
     if not cpu.memory_factors:
-        rows = block_rows(height, window.height, window.strides[0], row_bytes, cpu)
+        high, wide = padded or (0, 0)
+        panels = depthwise_panels(channels, vector, cpu)
+        row_bytes = wide * channels * FLOAT_BYTES
+        rows = block_rows(height, window.height, window.strides[0], row_bytes, cpu, panels)
+        if inlines_padding(high * wide, height * width, cpu):
+            rows = 1  # the fewer rows a tile has, the fewer it compares
         return Tile(_loaded_tile(rows, width, window, cpu)[1], vector)
     pixels = min(DEPTHWISE_PIXELS, width)
     most = max(1, (cpu.registers - 4) // (pixels + 1))
@@ -156,12 +164,31 @@ def depthwise_tile(shape: tuple[int, int, int], window: Window, row_bytes: int, 
     return Tile(pixels, vectors * vector)
 
 
+PANEL_CHANNELS = 32  # two cache lines
+
+
+def depthwise_panels(channels: int, step: int, cpu: Cpu) -> int:
+    """How many pieces the channels of a depthwise convolution are computed in, of whole `step`s.
+
+    A padded input that is copied is copied for each piece: of few channels it has many rows, so
+    that those which two pieces need are few."""
+    if cpu.memory_factors:
+        return 1
+    widths = [w for w in range(step, PANEL_CHANNELS + 1, step) if channels % w == 0]
+    return channels // widths[-1] if widths else 1
+
+
 LARGE = 8  # times L2: an input that a copy, which reads in order, gets faster from memory
+MANY = 1.5  # elements to copy for a result, which cost more than comparing where they are read
 
 
-def inlines_padding(padded_bytes: int, cpu: Cpu) -> bool:
-    """Whether a depthwise convolution compares where it reads, and copies no padded input."""
-    return cpu.memory_factors and padded_bytes <= LARGE * cpu.l2_bytes
+def inlines_padding(padded: int, results: int, cpu: Cpu) -> bool:
+    """Whether a depthwise convolution compares where it reads, and copies no padded input.
+
+    padded, results: elements of the padded input and of the result."""
+    if cpu.memory_factors:
+        return padded * FLOAT_BYTES <= LARGE * cpu.l2_bytes
+    return padded > MANY * results  # a stride, or a small image
 
 
 def depthwise_rows(rows: int, tile: Tile, window: Window, cpu: Cpu) -> int:
@@ -220,16 +247,18 @@ def round_up(n: int, step: int) -> int:
     return -(-n // step) * step
 
 
-def block_rows(height: int, window: int, stride: int, row_bytes: int, cpu: Cpu) -> int:
+def block_rows(
+    height: int, window: int, stride: int, row_bytes: int, cpu: Cpu, panels: int = 1
+) -> int:
     """Rows of a result that one piece of a parallel loop computes: the most that balance over the
     threads and whose padded input stays in L2.
 
     window, stride: rows of input for a row, and from one to the next. row_bytes: of the padded
-    input, 0 where it is not padded."""
+    input, 0 where it is not padded. panels: of channels that are pieces of their own."""
     best = 1
     for rows in range(1, min(height, MOST_ROWS) + 1):
-        pieces = height // rows
-        fits = ((rows - 1) * stride + window) * row_bytes <= L2_SHARE * cpu.l2_bytes
+        pieces = height // rows * panels
+        fits = ((rows - 1) * stride + window) * row_bytes <= panels * L2_SHARE * cpu.l2_bytes
         whole = height % rows == 0 and pieces >= cpu.threads
         if whole and fits and balanced(pieces, cpu.threads):
             best = rows

@@ -47,7 +47,7 @@ def conv2d(s: Schedule, cpu: Cpu) -> None:
             s.parallel(panel_loop if whole else s.fuse(panel_loop, y))
         pad_whole(s, kernel.pad, cpu)
     else:
-        rows = chosen_rows(s, kernel, y, [ry, k], cpu)
+        rows = chosen_rows(s, kernel, y, ry, cpu)
         y_outer, y_inner = s.split(y, [None, rows])
         s.reorder(n, y_outer, panel_loop, y_inner, *rest)
         block_loop = s.fuse(n, y_outer)
@@ -66,15 +66,17 @@ def panels_outside_rows(weight_bytes: int, panels: int, cpu: Cpu) -> bool:
     return weight_bytes > cpu.l2_bytes and panels >= cpu.threads
 
 
-def chosen_rows(s: Schedule, kernel: TiledKernel, y: LoopRV, depth: list[LoopRV], cpu: Cpu) -> int:
+def chosen_rows(
+    s: Schedule, kernel: TiledKernel, y: LoopRV, window_loop: LoopRV, cpu: Cpu, panels: int = 1
+) -> int:
     """Rows of output of one parallel piece: the knob, else `block_rows`.
 
-    depth: loops whose extents are the window's height and, last, the channels."""
+    window_loop: over the window's height. panels: see `block_rows`."""
     height = extent(s, y) or 1
     if "rows" not in kernel.knobs:
         stride = int(s.get(kernel.anchor).annotations[STRIDES][0])
-        window = extent(s, depth[0]) or 1
-        return block_rows(height, window, stride, padded_row_bytes(s, kernel), cpu)
+        window = extent(s, window_loop) or 1
+        return block_rows(height, window, stride, padded_row_bytes(s, kernel), cpu, panels)
     rows = kernel.knobs["rows"]
     if not isinstance(rows, int) or not 1 <= rows <= MOST_ROWS or height % rows:
         raise unfit(kernel.knobs, "rows", "rows that divide the output's height")
