@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from tvm import ir, relax, te, tirx
@@ -21,13 +22,17 @@ from dlcc.targets.hexagon.geometry import geometry
 from dlcc.targets.hexagon.intrin import LANES, TAPS
 from dlcc.targets.hexagon.operands import Data, Lookup, as_unsigned, data_of, weights_of
 from dlcc.targets.hexagon.pad import Border, in_words, padded
-from dlcc.targets.hexagon.tiles import RULE, TILE, Tile, product_tile, round_up
+from dlcc.targets.hexagon.plan import Plan, conv2d_workload
+from dlcc.targets.hexagon.tiles import RULE, TILE, Tile, round_up
+from dlcc.targets.tuned import Tuned
 
 LONG_CHANNELS = 64  # of a pixel, whose words are a loop that LLVM keeps
 NAMES = ("ry", "rx", "k", "t")
 
 
-def conv2d(bb: relax.BlockBuilder, call: relax.Call, lookup: Lookup) -> relax.Expr | str:
+def conv2d(
+    bb: relax.BlockBuilder, call: relax.Call, lookup: Lookup, tuned: Tuned
+) -> relax.Expr | str:
     """An NHWC convolution with int32 sums as a kernel, or why not."""
     if str(call.ty.dtype) != "int32":
         return f"its sums are {call.ty.dtype}"
@@ -41,13 +46,14 @@ def conv2d(bb: relax.BlockBuilder, call: relax.Call, lookup: Lookup) -> relax.Ex
     if isinstance(found, str):
         return found
     g, w = found, np.transpose(w, [str(call.attrs.kernel_layout).index(c) for c in "HWIO"])
+    plan = Plan.of(tuned, conv2d_workload(g, x.dtype))
     if g.groups == g.c and g.groups > 1:
-        return depthwise(bb, x, _by_channel(w, g), g)
+        return depthwise(bb, x, _by_channel(w, g), g, plan)
     if g.groups > 1:
         return "it has groups of several channels"
     if g.pointwise:
-        return emit_product(bb, x, w.reshape(w.shape[2:]), "conv2d8_1x1")
-    return _windowed(bb, x, w, g)
+        return emit_product(bb, x, w.reshape(w.shape[2:]), "conv2d8_1x1", plan)
+    return _windowed(bb, x, w, g, plan)
 
 
 def _by_channel(w: np.ndarray, g: Geometry) -> np.ndarray:
@@ -55,17 +61,20 @@ def _by_channel(w: np.ndarray, g: Geometry) -> np.ndarray:
     return w.reshape(g.kh, g.kw, g.oc)
 
 
-def _windowed(bb: relax.BlockBuilder, x: Data, w: np.ndarray, g: Geometry) -> relax.Expr | str:
+def _windowed(
+    bb: relax.BlockBuilder, x: Data, w: np.ndarray, g: Geometry, plan: Plan
+) -> relax.Expr | str:
     unsigned = as_unsigned(w)
     if unsigned is None:
         return "the range of its weights is wider than 8 bits"
     u, offset = unsigned
-    tile = product_tile(g.ow, g.oc)
+    tile = plan.product_tile(g.ow, g.oc)
     packed = _one_run(pack(u), g)
     constants = [packed, correction(w, x.zero)] if x.zero else [packed]
+    attrs = plan.annotations("product", (tile.rows, tile.vectors))
 
     def kernel(x_: te.Tensor, w: te.Tensor, *rest: te.Tensor) -> te.Tensor:
-        sums, totals = _windows(_words(x_, g, tile, x.zero), w, g, tile, offset)
+        sums, totals = _windows(_words(x_, g, tile, x.zero), w, g, attrs, offset)
         fixed = fix(sums, totals, rest, offset)
         shape = (int(g.batch), g.oh, g.ow, g.oc)
         return te.compute(shape, lambda n, y, q, c: fixed[n, y, q, c], name="uncrop")
@@ -104,8 +113,10 @@ def _words(x: te.Tensor, g: Geometry, tile: Tile, zero: int) -> Word:
     return lambda n, y, q, c: x[n, y, q, c]
 
 
-def _windows(word: Word, w: te.Tensor, g: Geometry, tile: Tile, offset: int) -> Reduction:
-    shape = (int(g.batch), g.oh, round_up(g.ow, tile.rows))
+def _windows(
+    word: Word, w: te.Tensor, g: Geometry, attrs: dict[str, Any], offset: int
+) -> Reduction:
+    shape = (int(g.batch), g.oh, round_up(g.ow, attrs[TILE][0]))
     extents = (g.kh, int(w.shape[2]), w.shape[3], TAPS)
 
     def axes() -> list[tirx.IterVar]:
@@ -123,7 +134,6 @@ def _windows(word: Word, w: te.Tensor, g: Geometry, tile: Tile, offset: int) -> 
         weight = w[b, ry, rx, k, j, t].astype("int32")
         return te.sum(at(n, y, q, own) * weight, own)
 
-    attrs = {RULE: "product", TILE: [tile.rows, tile.vectors]}
     sums = te.compute((*shape, w.shape[0], LANES), product, name="windows", attrs=attrs)
     if not offset:
         return sums, None

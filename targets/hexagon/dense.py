@@ -9,6 +9,7 @@ in int32, whose wrapping hides no error of these sums: all are exact modulo 2^32
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from tvm import ir, relax, te, tirx
@@ -16,12 +17,17 @@ from tvm import ir, relax, te, tirx
 from dlcc.targets.cpu.matmul import dims, unflat
 from dlcc.targets.hexagon.intrin import LANES, TAPS
 from dlcc.targets.hexagon.operands import Data, Lookup, as_unsigned, data_of, weights_of
-from dlcc.targets.hexagon.tiles import FUSABLE, RULE, TILE, Tile, product_tile, round_up
+from dlcc.targets.hexagon.plan import PACKED, Plan
+from dlcc.targets.hexagon.tiles import FUSABLE, RULE, TILE, round_up
+from dlcc.targets.tuned import Tuned
+from dlcc.targets.workload import Matmul
 
 Reduction = tuple[te.Tensor, te.Tensor | None]  # products, and totals of x
 
 
-def dense(bb: relax.BlockBuilder, call: relax.Call, lookup: Lookup) -> relax.Expr | str:
+def dense(
+    bb: relax.BlockBuilder, call: relax.Call, lookup: Lookup, tuned: Tuned
+) -> relax.Expr | str:
     """x[..., k] @ w[k, c] with int32 sums as a kernel, or why not."""
     if str(call.ty.dtype) != "int32":
         return f"its sums are {call.ty.dtype}"
@@ -30,12 +36,17 @@ def dense(bb: relax.BlockBuilder, call: relax.Call, lookup: Lookup) -> relax.Exp
         return "its data are not 8-bit integers of a known shape"
     if w is None or w.ndim != 2:
         return "its weights are no constant matrix"
-    if len(dims(x.x)) < 2 or w.size == 0 or math.prod(map(int, dims(x.x))) == 0:
+    shape = [int(d) for d in dims(x.x)]
+    if len(shape) < 2 or w.size == 0 or math.prod(shape) == 0:
         return "a vector, or nothing, is multiplied"
-    return emit_product(bb, x, w, "dense8")
+    depth, columns = w.shape
+    work = Matmul(math.prod(shape[:-1]), depth, columns, x.dtype, PACKED)
+    return emit_product(bb, x, w, "dense8", Plan.of(tuned, work))
 
 
-def emit_product(bb: relax.BlockBuilder, x: Data, w: np.ndarray, name: str) -> relax.Expr | str:
+def emit_product(
+    bb: relax.BlockBuilder, x: Data, w: np.ndarray, name: str, plan: Plan
+) -> relax.Expr | str:
     """The kernel of x[..., k] @ w[k, c], or why not."""
     unsigned = as_unsigned(w)
     if unsigned is None:
@@ -44,13 +55,14 @@ def emit_product(bb: relax.BlockBuilder, x: Data, w: np.ndarray, name: str) -> r
     depth, columns = w.shape
     shape = [int(d) for d in dims(x.x)]
     rows = math.prod(shape[:-1])
-    tile = product_tile(rows, columns)
+    tile = plan.product_tile(rows, columns)
     packed = pack(u.reshape(1, 1, depth, columns))
     constants = [packed, correction(w, x.zero)] if x.zero else [packed]
+    attrs = plan.annotations("product", (tile.rows, tile.vectors))
 
     def kernel(x: te.Tensor, w: te.Tensor, *rest: te.Tensor) -> te.Tensor:
         matrix = _matrix(x, rows, depth)
-        sums, totals = _products(matrix, w, rows, tile, offset)
+        sums, totals = _products(matrix, w, rows, attrs, offset)
         fixed = fix(sums, totals, rest, offset)
         out = [*shape[:-1], columns]
         return te.compute(out, lambda *i: fixed[(number(i[:-1], out), i[-1])], name="unflat")
@@ -116,9 +128,11 @@ def _matrix(x: te.Tensor, rows: int, depth: int) -> te.Tensor:
     return te.compute((rows, round_up(depth, TAPS)), value, name="pad", attrs={RULE: "pad"})
 
 
-def _products(x: te.Tensor, w: te.Tensor, rows: int, tile: Tile, offset: int) -> Reduction:
+def _products(
+    x: te.Tensor, w: te.Tensor, rows: int, attrs: dict[str, Any], offset: int
+) -> Reduction:
     leading, blocks = list(x.shape[:-1]), w.shape[0]
-    whole = round_up(rows, tile.rows)
+    whole = round_up(rows, attrs[TILE][0])
 
     def word(i: ir.Expr, k: ir.Expr, t: ir.Expr) -> ir.Expr:
         row = i if whole == rows else tirx.min(i, rows - 1)  # nothing outside of x is read
@@ -132,7 +146,7 @@ def _products(x: te.Tensor, w: te.Tensor, rows: int, tile: Tile, offset: int) ->
         (whole, blocks, LANES),
         lambda i, b, j: te.sum(word(i, k, t) * w[b, 0, 0, k, j, t].astype("int32"), [k, t]),
         name="product",
-        attrs={RULE: "product", TILE: [tile.rows, tile.vectors]},
+        attrs=attrs,
     )
     if not offset:
         return sums, None

@@ -2,7 +2,8 @@
 
 A row of the padded image is one run of bytes, pixel after pixel. What one position of the window
 adds to 128 results of a row is then 128 bytes in a row, wherever pixels begin and end: `taps`
-takes four such runs at once. Source of the sums: see dense.py; here the weights are int8, and
+takes four such runs at once. Where a pixel has 32 channels or more, and its window is not thin,
+the way of windows.py takes fewer packets. Source of the sums: see dense.py; here the weights are int8, and
 what int8 does not hold is a second tap on the same bytes.
 """
 
@@ -10,16 +11,27 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from tvm import ir, relax, te, tirx
 
 from dlcc.targets.cpu.geometry import Geometry
-from dlcc.targets.hexagon.dense import emit
-from dlcc.targets.hexagon.intrin import TAPS, VECTOR
+from dlcc.targets.hexagon.dense import correction, emit
+from dlcc.targets.hexagon.intrin import LANES, TAPS, VECTOR
 from dlcc.targets.hexagon.operands import Data
 from dlcc.targets.hexagon.pad import Border, padded
-from dlcc.targets.hexagon.tiles import RULE, TILE, round_up
+from dlcc.targets.hexagon.plan import Plan
+from dlcc.targets.hexagon.tiles import RULE, round_up
+from dlcc.targets.hexagon.windows import (
+    Window,
+    blocks,
+    pack_windows,
+    packets,
+    sums_of_windows,
+    taps_packets,
+)
+from dlcc.targets.tuned import unfit
 
 MOST_PERIOD = 64  # vectors until the channels of a row repeat themselves
 
@@ -65,21 +77,65 @@ class Runs:
         return flat // VECTOR, flat % VECTOR
 
 
-def depthwise(bb: relax.BlockBuilder, x: Data, w: np.ndarray, g: Geometry) -> relax.Expr | str:
+def depthwise(
+    bb: relax.BlockBuilder, x: Data, w: np.ndarray, g: Geometry, plan: Plan
+) -> relax.Expr | str:
     """The kernel of a depthwise convolution with weights w[kh, kw, c], or why not."""
     if g.oc != g.c:
         return "it makes several channels of one"
     runs = Runs.of(g)
-    if runs.period > MOST_PERIOD:
-        return f"the number of channels, {g.c}, has no power of two in it"
     parts = _int8_parts(w.reshape(g.kh * g.kw, g.c))
-    constants = [_pack(parts, runs)]
+    window = Window.of(g, len(parts) // (g.kh * g.kw))
+    able = blocks(window)
+    by_taps = runs.period <= MOST_PERIOD
+    if not able and not by_taps:
+        return f"the number of channels, {g.c}, has no power of two in it"
+    quicker = able and packets(able[0], window) <= taps_packets(window, runs.count)
+    way = plan.way("words" if quicker or not by_taps else "taps")
+    if not (able if way == "words" else by_taps):
+        raise unfit(plan.knobs, "window", "a way that its channels allow")
+    if way == "words":
+        return _by_words(bb, x, w, g, plan, parts.reshape(-1, *w.shape))
+    return _by_taps(bb, x, w, g, plan, parts)
+
+
+def _by_words(
+    bb: relax.BlockBuilder, x: Data, w: np.ndarray, g: Geometry, plan: Plan, parts: np.ndarray
+) -> relax.Expr:
+    window = Window.of(g, len(parts))
+    block = plan.block(window)
+    constants = [pack_windows(parts, window, block)]
     if x.zero:
-        sums = -x.zero * w.reshape(-1, g.c).astype(np.int64).sum(axis=0)
-        constants.append(_in_vectors(sums.astype(np.int32), runs))
+        constants.append(correction(w, x.zero).reshape(-1, LANES))
+    attrs = plan.annotations("windows", (block.rows, block.pixels))
 
     def kernel(x_: te.Tensor, w: te.Tensor, *rest: te.Tensor) -> te.Tensor:
-        sums = _sums(x_, w, g, runs, x.zero)
+        sums = sums_of_windows(x_, w, g, x.zero, attrs)
+        fixed = te.compute(
+            sums.shape,
+            lambda *i: sums[i] + rest[0][i[-2:]] if rest else sums[i],
+            name="fixed",
+        )
+        return te.compute(
+            (int(g.batch), g.oh, g.ow, g.c),
+            lambda n, y, q, c: fixed[n, y // block.rows, y % block.rows, q, c // LANES, c % LANES],
+            name="uncrop",
+        )
+
+    return emit(bb, "depthwise8", kernel, x.x, constants)
+
+
+def _by_taps(
+    bb: relax.BlockBuilder, x: Data, w: np.ndarray, g: Geometry, plan: Plan, parts: np.ndarray
+) -> relax.Expr:
+    runs = Runs.of(g)
+    constants = [_pack(parts, runs)]
+    if x.zero:
+        constants.append(_in_vectors(correction(w, x.zero)[: g.c], runs))
+    attrs = plan.annotations("depthwise", [int(runs.fill_vectors(g))])
+
+    def kernel(x_: te.Tensor, w: te.Tensor, *rest: te.Tensor) -> te.Tensor:
+        sums = _sums(x_, w, g, runs, x.zero, attrs)
         fixed = sums
         if rest:
             bias = rest[0]
@@ -122,7 +178,9 @@ def _in_vectors(by_channel: np.ndarray, runs: Runs) -> np.ndarray:
     return np.ascontiguousarray(made.reshape(runs.period, VECTOR, *by_channel.shape[1:]))
 
 
-def _sums(x: te.Tensor, w: te.Tensor, g: Geometry, runs: Runs, zero: int) -> te.Tensor:
+def _sums(
+    x: te.Tensor, w: te.Tensor, g: Geometry, runs: Runs, zero: int, attrs: dict[str, Any]
+) -> te.Tensor:
     """x, w[period, groups, 128, 4] -> [n, oh, vectors, 128]."""
     groups, positions = int(w.shape[1]), g.kh * g.kw
     shape = (int(g.batch), g.oh, runs.count)
@@ -144,5 +202,4 @@ def _sums(x: te.Tensor, w: te.Tensor, g: Geometry, runs: Runs, zero: int) -> te.
         weight = w[v % runs.period, k, j, t].astype("int32")
         return te.sum(taken[n, y, v, k * TAPS + t, j].astype("int32") * weight, [k, t])
 
-    attrs = {RULE: "depthwise", TILE: [int(runs.fill_vectors(g))]}
     return te.compute((*shape, VECTOR), value, name="windows", attrs=attrs)

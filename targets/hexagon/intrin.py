@@ -54,8 +54,20 @@ def taps(data: str) -> str:
     return f"dlcc.hexagon.taps.{data}"
 
 
+def words(data: str) -> str:
+    """Name of c[128, t] = x[t, 128] for t < 4: four rows, interleaved byte by byte."""
+    return f"dlcc.hexagon.words.{data}"
+
+
+def dots(data: str) -> str:
+    """Name of c[32] += sum over t < 4 of x[32, t] * w[32, t]; w is int8."""
+    return f"dlcc.hexagon.dots.{data}"
+
+
 @cache
 def _register(data: str) -> None:
+    TensorIntrin.register(words(data), _words_plain(data), _words_vector(data), override=True)
+    TensorIntrin.register(dots(data), _dots_plain(data), _dots_vector(data), override=True)
     TensorIntrin.register(dot(data), _dot_plain(data), _dot_vector(data), override=True)
     TensorIntrin.register(total(data), _total_plain(data), _total_vector(data), override=True)
     TensorIntrin.register(taps(data), _taps_plain(data), _taps_vector(data), override=True)
@@ -190,5 +202,82 @@ def _taps_vector(data: str) -> tirx.PrimFunc:
             C[T.ramp(T.int32(32), 1, 32)] = product(C[T.ramp(T.int32(32), 1, 32)], X, W, 1)
             C[T.ramp(T.int32(64), 1, 32)] = product(C[T.ramp(T.int32(64), 1, 32)], X, W, 2)
             C[T.ramp(T.int32(96), 1, 32)] = product(C[T.ramp(T.int32(96), 1, 32)], X, W, 3)
+
+    return vector
+
+
+def _words_plain(data: str) -> tirx.PrimFunc:
+    @T.prim_func(s_tir=True)  # type: ignore[untyped-decorator]
+    def plain(a: T.handle, c: T.handle) -> None:
+        row = T.int32()
+        X = T.match_buffer(a, (4, 128), data, strides=[row, 1], offset_factor=1)
+        C = T.match_buffer(c, (128, 4), data, offset_factor=1)
+        with T.sblock("root"):
+            T.reads(X[0:4, 0:128])
+            T.writes(C[0:128, 0:4])
+            for i, t in T.grid(128, 4):
+                with T.sblock("update"):
+                    vi, vt = T.axis.remap("SS", [i, t])
+                    C[vi, vt] = X[vt, vi]
+
+    return plain
+
+
+def _words_vector(data: str) -> tirx.PrimFunc:
+    def quarter(x: tirx.Buffer, number: int) -> ir.Expr:
+        runs = [T.reinterpret("int32x32", x.vload([t, 0], f"{data}x128")) for t in range(4)]
+        return T.reinterpret(f"{data}x128", _words(runs, number))
+
+    @T.prim_func(s_tir=True)  # type: ignore[untyped-decorator]
+    def vector(a: T.handle, c: T.handle) -> None:
+        row = T.int32()
+        X = T.match_buffer(a, (4, 128), data, strides=[row, 1], offset_factor=1)
+        C = T.match_buffer(c, (128, 4), data, offset_factor=1)
+        with T.sblock("root"):
+            T.reads(X[0:4, 0:128])
+            T.writes(C[0:128, 0:4])
+            C.vstore([0, 0], quarter(X, 0))
+            C.vstore([32, 0], quarter(X, 1))
+            C.vstore([64, 0], quarter(X, 2))
+            C.vstore([96, 0], quarter(X, 3))
+
+    return vector
+
+
+def _dots_plain(data: str) -> tirx.PrimFunc:
+    @T.prim_func(s_tir=True)  # type: ignore[untyped-decorator]
+    def plain(a: T.handle, b: T.handle, c: T.handle) -> None:
+        X = T.match_buffer(a, (32, 4), data, offset_factor=1)
+        W = T.match_buffer(b, (32, 4), "int8", offset_factor=1)
+        C = T.match_buffer(c, (32,), "int32", offset_factor=1, scope="local")
+        with T.sblock("root"):
+            T.reads(C[0:32], X[0:32, 0:4], W[0:32, 0:4])
+            T.writes(C[0:32])
+            for i, t in T.grid(32, 4):
+                with T.sblock("update"):
+                    vi, vt = T.axis.remap("SR", [i, t])
+                    C[vi] = C[vi] + T.cast(X[vi, vt], "int32") * T.cast(W[vi, vt], "int32")
+
+    return plain
+
+
+def _dots_vector(data: str) -> tirx.PrimFunc:
+    instruction = _BY_VECTOR[data]
+
+    @T.prim_func(s_tir=True)  # type: ignore[untyped-decorator]
+    def vector(a: T.handle, b: T.handle, c: T.handle) -> None:
+        X = T.match_buffer(a, (32, 4), data, offset_factor=1)
+        W = T.match_buffer(b, (32, 4), "int8", offset_factor=1)
+        C = T.match_buffer(c, (32,), "int32", offset_factor=1, scope="local")
+        with T.sblock("root"):
+            T.reads(C[0:32], X[0:32, 0:4], W[0:32, 0:4])
+            T.writes(C[0:32])
+            C[T.ramp(T.int32(0), 1, 32)] = T.call_llvm_pure_intrin(
+                "int32x32",
+                instruction,
+                C[T.ramp(T.int32(0), 1, 32)],
+                T.reinterpret("int32x32", X.vload([0, 0], f"{data}x128")),
+                T.reinterpret("int32x32", W.vload([0, 0], "int8x128")),
+            )
 
     return vector

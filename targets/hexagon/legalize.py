@@ -21,7 +21,7 @@ from dlcc.targets.tuned import UNTUNED, Tuned
 
 log = logging.getLogger("dlcc")
 
-Legalizer = Callable[[relax.BlockBuilder, relax.Call, Lookup], relax.Expr | str]
+Legalizer = Callable[[relax.BlockBuilder, relax.Call, Lookup, Tuned], relax.Expr | str]
 
 # One that declines says why, and leaves the call to TVM's own kernel.
 OURS: dict[str, Legalizer] = {
@@ -31,7 +31,7 @@ OURS: dict[str, Legalizer] = {
 
 
 def legalize(
-    mod: IRModule, _chip: Chip, target: tvm.target.Target, _tuned: Tuned = UNTUNED
+    mod: IRModule, _chip: Chip, target: tvm.target.Target, tuned: Tuned = UNTUNED
 ) -> IRModule:
     """Replace every operator by a call of a kernel.
 
@@ -47,12 +47,14 @@ def legalize(
         relax.transform.LegalizeOps({"relax.nn.relu": relu}),  # TensorFlow's, which keeps NaN
     ]
     with target:
-        return tvm.transform.Sequential(passes)(multiply_bytes(mod))
+        return tvm.transform.Sequential(passes)(multiply_bytes(mod, tuned))
 
 
-def multiply_bytes(mod: IRModule) -> IRModule:
-    """Products of 8-bit integers with int32 sums -> calls of kernels made for them."""
-    found = _Multiplier(mod)
+def multiply_bytes(mod: IRModule, tuned: Tuned = UNTUNED) -> IRModule:
+    """Products of 8-bit integers with int32 sums -> calls of kernels made for them.
+
+    Raises UsageError for a record with knobs that its kernel cannot have."""
+    found = _Multiplier(mod, tuned)
     for var in sorted(mod.get_global_vars(), key=lambda v: str(v.name_hint)):
         if isinstance(mod[var], relax.Function):
             found.builder_.update_func(var, found.visit_expr(mod[var]))
@@ -61,11 +63,15 @@ def multiply_bytes(mod: IRModule) -> IRModule:
 
 @mutator
 class _Multiplier(PyExprMutator):  # type: ignore[misc]
+    def __init__(self, mod: IRModule, tuned: Tuned) -> None:
+        super().__init__(mod)
+        self._tuned = tuned
+
     def visit_call_(self, call: relax.Call) -> relax.Expr:
         call = self.visit_expr_post_order(call)
         if not isinstance(call.op, Op) or call.op.name not in OURS:
             return call
-        made = OURS[call.op.name](self.builder_, call, self.lookup_binding)
+        made = OURS[call.op.name](self.builder_, call, self.lookup_binding, self._tuned)
         if isinstance(made, str):
             log.debug("%s stays the general kernel: %s", call.op.name, made)
             return call

@@ -29,7 +29,7 @@ class Border:
 def padded(x: te.Tensor, border: Border) -> te.Tensor:
     """[n, h, w, c] -> [n, top + h + bottom, bytes]: a row is its pixels, one after another.
 
-    Every row is filled and then written over, by vectors that may overlap: a border of any width
+    The border is filled and then written over, by vectors that may overlap: a border of any width
     costs no case of its own. Rows are as long as whole vectors.
     """
     n, h, w, c = (int(d) for d in x.shape)
@@ -52,8 +52,20 @@ def padded(x: te.Tensor, border: Border) -> te.Tensor:
             value = source.vload([b, y, 0, tirx.Ramp(start, 1, VECTOR)])
             return target.vstore([b, line, tirx.Ramp(at, 1, VECTOR)], value)
 
-        filled = _nest((n, shape[1], row // VECTOR), fill)
-        return tirx.SeqStmt([filled, _nest((n, h, -(-bytes_ // VECTOR)), copy)])
+        below, right = border.top + h, (border.left * c + bytes_) // VECTOR
+        whole, before = row // VECTOR, -(-border.left * c // VECTOR)
+        edges = [  # the first row, rows, the first vector, vectors
+            (0, border.top, 0, whole),
+            (border.top, h, 0, before),
+            (border.top, h, right, whole - right),
+            (below, border.bottom, 0, whole),
+        ]
+        filled = [
+            _nest((n, rows, vectors), lambda b, y, k, y0=y0, k0=k0: fill(b, y + y0, k + k0))
+            for y0, rows, k0, vectors in edges
+            if rows and vectors
+        ]
+        return tirx.SeqStmt([*filled, _nest((n, h, -(-bytes_ // VECTOR)), copy)])
 
     source = tirx.decl_buffer(x.shape, x.dtype, "source", layout=None)
     target = tirx.decl_buffer(shape, x.dtype, "padded", layout=None)

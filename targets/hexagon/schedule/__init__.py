@@ -12,11 +12,13 @@ from dlcc.targets.hexagon.schedule.loops import Hvx, Rule
 from dlcc.targets.hexagon.schedule.product import product
 from dlcc.targets.hexagon.schedule.stages import stages
 from dlcc.targets.hexagon.schedule.sums import sums
+from dlcc.targets.hexagon.schedule.windows import windows
 from dlcc.targets.tuned import UNTUNED, Tuned
 
 RULES: tuple[Rule, ...] = (
-    product,  # these two know their kernels by an annotation: no order between them
+    product,  # these three know their kernels by an annotation: no order between them
     depthwise,
+    windows,
     sums,
     stages,  # last: it takes any kernel of maps and reductions
 )

@@ -18,10 +18,9 @@ from dlcc.targets.hexagon.schedule.loops import (
     pad_bytes,
     vectorize_last,
 )
-from dlcc.targets.hexagon.tiles import TILE
+from dlcc.targets.hexagon.tiles import STEPS, TILE
 
 MOST_UNROLLED_STEPS = 4  # steps of a row of the window that are unrolled as a whole
-UNROLLED_WORDS = 2  # steps of the reduction: loop control is shared, loads are told apart
 
 
 def product(s: Schedule, hvx: Hvx) -> None:
@@ -34,6 +33,7 @@ def product(s: Schedule, hvx: Hvx) -> None:
     totals, fixed, pad = marked(s, "totals"), marked(s, "fixed"), marked(s, "pad")
     assert fixed is not None
     rows, vectors = (int(v) for v in s.get(sums).annotations[TILE])
+    steps = int(s.get(sums).annotations[STEPS])
     epilogue = epilogue_after(s, fixed)
     if len(s.get(fixed).iter_vars) == 2:
         flatten_rows(s, epilogue)
@@ -53,23 +53,26 @@ def product(s: Schedule, hvx: Hvx) -> None:
     s.unroll(row)
     vectorize_last(s, epilogue, hvx)
     data = _data_dtype(s, sums)
-    _tensorize(s, sums, dot(data), tile_axes=2, spatial=len(outer) + 3)
+    _tensorize(s, sums, dot(data), 2, len(outer) + 3, steps)
     if totals is not None:
-        _tensorize(s, totals, total(data), tile_axes=1, spatial=len(outer) + 2)
+        _tensorize(s, totals, total(data), 1, len(outer) + 2, steps)
     if pad is not None:
         pad_bytes(s, pad)
 
 
-def _tensorize(s: Schedule, block: SBlockRV, name: str, tile_axes: int, spatial: int) -> None:
+def _tensorize(
+    s: Schedule, block: SBlockRV, name: str, tile_axes: int, spatial: int, unrolled_words: int
+) -> None:
     """The reduction outside, the tile inside and unrolled, its lanes and words one instruction.
 
-    tile_axes: loops of the tile, lanes not counted. spatial: all loops over the result."""
+    tile_axes: loops of the tile, lanes not counted. spatial: all loops over the result.
+    unrolled_words: steps of the reduction, as many where that divides them."""
     kinds = s.get(block).iter_vars
     loops = s.get_loops(block)[-len(kinds) :]
     tile, lane = loops[spatial - 1 - tile_axes : spatial - 1], loops[spatial - 1]
     *window, word, byte = loops[spatial:]
     words = extent(s, word) or 1
-    steps = math.gcd(words, UNROLLED_WORDS)
+    steps = math.gcd(words, unrolled_words)  # loop control is shared, loads are told apart
     word, step = s.split(word, [None, steps])
     s.reorder(*window, word, step, *tile, lane, byte)
     unrolled = [step, *tile]
