@@ -14,6 +14,7 @@ from dlcc.targets.workload import Conv2d, Matmul, parse
 # Sums in another order differ by some units of the last place of float32. A kernel that reads one
 # wrong element differs by far more: values are around 1.
 TOLERANCE = 1e-4
+BYTES = {"uint8": (0, 256), "int8": (-128, 128)}  # values of dtypes that are multiplied exactly
 NETWORK_TOLERANCE = 1e-3  # of a whole network: what its layers differ in adds up
 
 
@@ -38,7 +39,10 @@ def module_of(workloads: Sequence[str]) -> IRModule:
 
 
 def _constant(text: str, work: Conv2d | Matmul) -> relax.Expr:
-    return relax.const(_random(_generator(text), _weights(work)))
+    rng, shape = _generator(text), _weights(work)
+    if work.dtype in BYTES:
+        return relax.const(rng.integers(-128, 128, shape, "int32"))
+    return relax.const(_random(rng, shape))
 
 
 def random_inputs(workloads: Sequence[str]) -> list[np.ndarray]:
@@ -46,7 +50,11 @@ def random_inputs(workloads: Sequence[str]) -> list[np.ndarray]:
     made: list[np.ndarray] = []
     for text in workloads:
         rng = _generator(text + " inputs")
-        made += [_random(rng, shape) for shape in _inputs(parse(text))]
+        work = parse(text)
+        for shape in _inputs(work):
+            low_high = BYTES.get(work.dtype)
+            values = rng.integers(*low_high, shape, work.dtype) if low_high else _random(rng, shape)
+            made.append(values)
     return made
 
 
@@ -69,6 +77,8 @@ def distance(found: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> flo
 
 
 def _apply(work: Conv2d | Matmul, x: relax.Expr, w: relax.Expr) -> relax.Expr:
+    if work.dtype in BYTES:  # as front ends write it: sums are int32
+        x = relax.op.astype(x, "int32")
     if isinstance(work, Matmul):
         return relax.op.matmul(x, w)
     return relax.op.nn.conv2d(

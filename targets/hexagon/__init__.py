@@ -17,7 +17,8 @@ KIND = Kind(
     open_device=function_of("dlcc.targets.hexagon.device", "open_device"),
     kernels=function_of("dlcc.targets.hexagon.build", "kernels"),
     unscheduled=function_of("dlcc.targets.hexagon.build", "unscheduled"),
-    schedules=1,
+    schedules=2,
+    space=function_of("dlcc.targets.hexagon.space", "space"),
     lacks=LACKS,
     runtime="aot",
 )

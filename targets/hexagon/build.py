@@ -29,6 +29,7 @@ from dlcc.targets.hexagon.legalize import legalize
 from dlcc.targets.hexagon.prepare import prepare
 from dlcc.targets.hexagon.profile import choice, profile, tvm_target, vectors_of_floats
 from dlcc.targets.hexagon.schedule import schedule
+from dlcc.targets.kernels import KERNELS, kernel_table
 from dlcc.targets.link import link_program
 from dlcc.targets.steps import step
 from dlcc.targets.tuned import UNTUNED, Tuned
@@ -48,22 +49,23 @@ def build(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> Artifact:
     """One static program of kernels, driver, runtime, parameters and the emulator's main loop.
 
     mod: Relax module; `main` takes tensors of known shape and returns a tuple of tensors.
-    Returns an artifact of `model.elf` and `model.json`, which tells what is in it. Raises
+    Returns an artifact of `model.elf`, of `model.json`, which tells what is in it, and of
+    `kernels.json`, which names the workloads that tuning knows its kernels by. Raises
     ToolchainError, naming the node, for what a program without TVM cannot do, and where a
     compiler or linker is missing or fails.
     """
     times_s: dict[str, float] = {}
-    made = _compile(mod, chip, tuned, times_s)
+    made, table = _compile(mod, chip, tuned, times_s)
     with step("link", times_s):
         elf = _linked(made)
     more = {"float_vectors": vectors_of_floats(mod, chip)}
-    files = {"model.elf": elf, "model.json": aot.describe(made, chip.name, more)}
+    files = {"model.elf": elf, "model.json": aot.describe(made, chip.name, more), KERNELS: table}
     return Artifact(chip.kind, chip.name, files, (), times_s, "aot", made.mcpu)
 
 
 def sources(mod: IRModule, chip: Chip) -> dict[str, bytes]:
     """File name -> content of all that makes a library of the model, for `compile --emit c`."""
-    made = _compile(mod, chip, UNTUNED, {})
+    made, _ = _compile(mod, chip, UNTUNED, {})
     tools = aot.Tools(
         comment=COMMENT,
         compiler="clang --target=hexagon-unknown-none-elf",
@@ -73,13 +75,18 @@ def sources(mod: IRModule, chip: Chip) -> dict[str, bytes]:
     return aot.sources(made, _parameters(made), RUNTIME, _own_sources(HELPERS), tools)
 
 
-def _compile(mod: IRModule, chip: Chip, tuned: Tuned, times_s: dict[str, float]) -> Made:
+def _compile(
+    mod: IRModule, chip: Chip, tuned: Tuned, times_s: dict[str, float]
+) -> tuple[Made, bytes]:
+    """A planned model, and the table of its kernels."""
     mcpu = profile(mod, chip)
     log.info("%s: %s", chip.name, choice(mod, chip))
     target = tvm_target(mcpu)
     with step("schedule", times_s):
-        mod = _scheduled(mod, chip, target, tuned)
-    return aot.make(mod, target, prepare, times_s)
+        legal = note_macs(_legal(mod, chip, target, tuned))
+        table = kernel_table(legal)  # before schedules change the loops that it counts
+        mod = schedule(legal, _as_built(chip, target), tuned)
+    return aot.make(mod, target, prepare, times_s), table
 
 
 def scheduled(mod: IRModule, chip: Chip) -> str:
@@ -101,15 +108,18 @@ def assembly(mod: IRModule, chip: Chip) -> str:
 def _scheduled(
     mod: IRModule, chip: Chip, target: tvm.target.Target, tuned: Tuned = UNTUNED
 ) -> IRModule:
-    as_built = _as_built(chip, target)
-    legal = legalize(sort_on_own(mod, target), as_built, target, tuned)
-    return schedule(note_macs(fuse(legal, target)), as_built, tuned)
+    legal = note_macs(_legal(mod, chip, target, tuned))
+    return schedule(legal, _as_built(chip, target), tuned)
+
+
+def _legal(mod: IRModule, chip: Chip, target: tvm.target.Target, tuned: Tuned) -> IRModule:
+    """Calls of kernels, not scheduled yet."""
+    return fuse(legalize(sort_on_own(mod, target), _as_built(chip, target), target, tuned), target)
 
 
 def unscheduled(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> IRModule:
     """Calls of kernels as schedules get them, for a search of schedules."""
-    target = tvm_target(profile(mod, chip))
-    return fuse(legalize(sort_on_own(mod, target), _as_built(chip, target), target, tuned), target)
+    return _legal(mod, chip, tvm_target(profile(mod, chip)), tuned)
 
 
 def _as_built(chip: Chip, target: tvm.target.Target) -> Chip:

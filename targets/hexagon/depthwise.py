@@ -3,8 +3,8 @@
 A row of the padded image is one run of bytes, pixel after pixel. What one position of the window
 adds to 128 results of a row is then 128 bytes in a row, wherever pixels begin and end: `taps`
 takes four such runs at once. Where a pixel has 32 channels or more, and its window is not thin,
-the way of windows.py takes fewer packets. Source of the sums: see dense.py; here the weights are int8, and
-what int8 does not hold is a second tap on the same bytes.
+the way of windows.py takes fewer packets. Source of the sums: see dense.py; here the weights are
+int8, and what int8 does not hold is a second tap on the same bytes.
 """
 
 from __future__ import annotations

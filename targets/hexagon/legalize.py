@@ -14,6 +14,7 @@ from dlcc.targets.chips import Chip
 from dlcc.targets.cpu.fold import fold_layouts
 from dlcc.targets.cpu.layout import to_nhwc
 from dlcc.targets.cpu.legalize import relu
+from dlcc.targets.errors import DlccError
 from dlcc.targets.hexagon.conv2d import conv2d
 from dlcc.targets.hexagon.dense import dense
 from dlcc.targets.hexagon.operands import Lookup
@@ -55,9 +56,14 @@ def multiply_bytes(mod: IRModule, tuned: Tuned = UNTUNED) -> IRModule:
 
     Raises UsageError for a record with knobs that its kernel cannot have."""
     found = _Multiplier(mod, tuned)
-    for var in sorted(mod.get_global_vars(), key=lambda v: str(v.name_hint)):
-        if isinstance(mod[var], relax.Function):
-            found.builder_.update_func(var, found.visit_expr(mod[var]))
+    try:
+        for var in sorted(mod.get_global_vars(), key=lambda v: str(v.name_hint)):
+            if isinstance(mod[var], relax.Function):
+                found.builder_.update_func(var, found.visit_expr(mod[var]))
+    except RuntimeError as error:
+        if found.refused:
+            raise found.refused[0] from error
+        raise
     return found.builder_.get()
 
 
@@ -66,12 +72,17 @@ class _Multiplier(PyExprMutator):  # type: ignore[misc]
     def __init__(self, mod: IRModule, tuned: Tuned) -> None:
         super().__init__(mod)
         self._tuned = tuned
+        self.refused: list[DlccError] = []  # TVM makes others of them on their way out
 
     def visit_call_(self, call: relax.Call) -> relax.Expr:
         call = self.visit_expr_post_order(call)
         if not isinstance(call.op, Op) or call.op.name not in OURS:
             return call
-        made = OURS[call.op.name](self.builder_, call, self.lookup_binding, self._tuned)
+        try:
+            made = OURS[call.op.name](self.builder_, call, self.lookup_binding, self._tuned)
+        except DlccError as error:
+            self.refused.append(error)
+            raise
         if isinstance(made, str):
             log.debug("%s stays the general kernel: %s", call.op.name, made)
             return call

@@ -52,18 +52,10 @@ def padded(x: te.Tensor, border: Border) -> te.Tensor:
             value = source.vload([b, y, 0, tirx.Ramp(start, 1, VECTOR)])
             return target.vstore([b, line, tirx.Ramp(at, 1, VECTOR)], value)
 
-        below, right = border.top + h, (border.left * c + bytes_) // VECTOR
-        whole, before = row // VECTOR, -(-border.left * c // VECTOR)
-        edges = [  # the first row, rows, the first vector, vectors
-            (0, border.top, 0, whole),
-            (border.top, h, 0, before),
-            (border.top, h, right, whole - right),
-            (below, border.bottom, 0, whole),
-        ]
         filled = [
-            _nest((n, rows, vectors), lambda b, y, k, y0=y0, k0=k0: fill(b, y + y0, k + k0))
-            for y0, rows, k0, vectors in edges
-            if rows and vectors
+            _nest((n, lines, vectors), lambda b, y, k, y0=y0, k0=k0: fill(b, y + y0, k + k0))
+            for y0, lines, k0, vectors in _edges(border, (h, w, c), row)
+            if lines and vectors
         ]
         return tirx.SeqStmt([*filled, _nest((n, h, -(-bytes_ // VECTOR)), copy)])
 
@@ -73,6 +65,21 @@ def padded(x: te.Tensor, border: Border) -> te.Tensor:
         shape, [x], body, name="pad", dtype=x.dtype, in_buffers=[source], out_buffers=target,
         attrs={RULE: "copy"},
     )  # fmt: skip
+
+
+def _edges(
+    border: Border, shape: tuple[int, int, int], row_bytes: int
+) -> list[tuple[int, int, int, int]]:
+    """The first row, rows, the first vector, vectors of what is not only pixels of the image."""
+    h, w, c = shape
+    whole, below = row_bytes // VECTOR, border.top + h
+    before, right = -(-border.left * c // VECTOR), (border.left + w) * c // VECTOR
+    return [
+        (0, border.top, 0, whole),
+        (border.top, h, 0, before),
+        (border.top, h, right, whole - right),
+        (below, border.bottom, 0, whole),
+    ]
 
 
 def _padded_by_bytes(x: te.Tensor, border: Border) -> te.Tensor:

@@ -14,6 +14,7 @@ from dlcc.targets.chips import Chip
 from dlcc.targets.cpu.fuse import fuse
 from dlcc.targets.hexagon.legalize import legalize
 from dlcc.targets.hexagon.schedule import schedule_with_reasons
+from dlcc.targets.tuned import UNTUNED, Tuned
 from tests.hexagon.measure import Measured, measure, target
 
 Make = Callable[..., relax.Expr]  # block builder and inputs -> result
@@ -133,11 +134,17 @@ def module(make: Make, inputs: Inputs) -> IRModule:
     return bb.get()
 
 
-def scheduled(mod: IRModule, profile: str = "hexagonv66") -> tuple[IRModule, dict[str, str]]:
-    """Kernels as the build makes them, and kernel -> rule that scheduled it."""
+def legal(mod: IRModule, profile: str = "hexagonv66", tuned: Tuned = UNTUNED) -> IRModule:
+    """Calls of kernels, not scheduled yet."""
     goal = target(profile)
-    fused = fuse(legalize(mod, chip(profile), goal), goal)
-    out, verdicts = schedule_with_reasons(fused, chip(profile))
+    return fuse(legalize(mod, chip(profile), goal, tuned), goal)
+
+
+def scheduled(
+    mod: IRModule, profile: str = "hexagonv66", tuned: Tuned = UNTUNED
+) -> tuple[IRModule, dict[str, str]]:
+    """Kernels as the build makes them, and kernel -> rule that scheduled it."""
+    out, verdicts = schedule_with_reasons(legal(mod, profile, tuned), chip(profile), tuned)
     return out, {v.kernel: v.rule for v in verdicts}
 
 
