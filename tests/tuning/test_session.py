@@ -18,6 +18,7 @@ from dlcc.tuning.checks import TOLERANCE, distance
 from dlcc.tuning.database import read
 from dlcc.tuning.session import tune
 from dlcc.tuning.target import key_of
+from dlcc.tuning.template import TemplateSearch
 from tests.tuning.nets import FEED, Heard, network, one_product, request, trials_in
 
 HOST = find_chip("host")
@@ -132,7 +133,7 @@ def test_a_choice_that_is_wrong_on_other_values_is_never_taken(tmp_path: Path) -
         setup = Setup(file, asked.kind, asked.chip, "local", asked.options, asked.feeds)
         with Lanes(setup, ["local"], print, 60.0) as lanes:
             first = lanes.first()
-            (task,) = tasks_of(first, lambda w: [{}, {"odd": "subtle"}])
+            (task,) = tasks_of(first, lambda *_: TemplateSearch([{}, {"odd": "subtle"}]))
             good = {task.workload: {"order": "pixels"}}
             subtle = {task.workload: {"odd": "subtle"}}
             assert _right(lanes, good, Ledger(), Ending()) == good
