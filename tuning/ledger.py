@@ -103,6 +103,8 @@ class Ledger:
         self, task: Task, knobs: Knobs, cost: float | None, right: bool | None, why: str = ""
     ) -> Record:
         chip = self._request.chip
+        if cost is not None and cost <= 0:
+            cost, why = None, why or "it took less time than the clock can tell"
         return Record(
             kind=chip.kind,
             chip=chip.name,
@@ -118,7 +120,7 @@ class Ledger:
             workload=task.workload,
             label=task.label,
             choice=dict(knobs),
-            cost=cost if cost is None or cost > 0 else None,
+            cost=cost,
             verified=right,
             default=not knobs,
             batch=self.batch,
