@@ -5,6 +5,7 @@ The server here is the one that a phone's Linux or the emulator runs, on this ma
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -226,7 +227,8 @@ def test_interrupted_in_a_run(server: ServerProcess) -> None:
         with soon(interrupt), pytest.raises(KeyboardInterrupt):
             program.run([x])
     for session in sessions(server):
-        session.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):  # it may end by itself just now
+            session.kill()
     with open_at(server) as device:
         check_layer(device)
 

@@ -9,7 +9,7 @@ from tvm.relax import op as R
 
 from dlcc.targets.hexagon.dense import correction, pack
 from dlcc.targets.hexagon.operands import as_unsigned
-from dlcc.targets.hexagon.tiles import MOST_ROWS, product_tile
+from dlcc.targets.hexagon.tiles import MOST_ROWS, tiles
 from tests.hexagon.kernels import Product, module, scheduled
 from tests.hexagon.measure import compiled, target
 
@@ -50,7 +50,7 @@ def test_correction_wraps_like_the_sums() -> None:
 
 @pytest.mark.parametrize(("rows", "channels"), [(1, 1), (13, 96), (196, 256), (49, 10)])
 def test_tiles_fit_the_registers(rows: int, channels: int) -> None:
-    tile = product_tile(rows, channels)
+    tile = tiles(rows, channels)[0]
     assert tile.rows <= min(rows, MOST_ROWS[tile.vectors])
     assert -(-channels // 32) % tile.vectors == 0
     assert tile.rows * (tile.vectors + 1) + tile.vectors <= 32
