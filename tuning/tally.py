@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
+from dlcc.tuning.noise import MARGIN
 from dlcc.tuning.record import Group, Record, choice_id
-
-# The noise of times: a choice that was measured once, in the middle of a session, has to beat the
-# default by more. Counts have no noise.
-MARGIN = {"seconds": 0.03, "instructions": 0.0, "packets": 0.0}
 
 
 class Tally:

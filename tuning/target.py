@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-
 from dlcc.targets.chips import Chip
-from dlcc.targets.registry import kind
+from dlcc.tuning.installed import tools
 from dlcc.tuning.record import DeviceClass, Key, Reward, Tools, isa_of
 
 
@@ -16,13 +14,13 @@ def key_of(
     reward: Reward | None = None,
 ) -> Key:
     """What records must agree in; threads, device, reward: None where any will do."""
-    tools = tools_of(chip)
+    made = tools_of(chip)
     return Key(
         kind=chip.kind,
         chip=chip.name,
         processor=str(chip.tvm.get("mcpu", "")),
-        tvm=tools.tvm,
-        schedules=tools.schedules,
+        tvm=made.tvm,
+        schedules=made.schedules,
         isa=isa(chip),
         threads=threads,
         device=device,
@@ -32,8 +30,7 @@ def key_of(
 
 def tools_of(chip: Chip) -> Tools:
     """What code for a chip is made with today."""
-    version = importlib.metadata.version
-    return Tools(version("dlcc"), version("apache-tvm"), kind(chip.kind).schedules)
+    return tools(chip.kind)
 
 
 def isa(chip: Chip) -> str:
