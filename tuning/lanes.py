@@ -74,12 +74,16 @@ class Lanes(Closing):
         return answer
 
     def ask(self, job: Job) -> Answer | Failed:
-        """One job on any device; again where that is lost, a few times."""
-        losses = 0
+        """One job on one device, when no other job is under way; again where that device is lost,
+        a few times."""
+        losses, waiting = 0, False
         while True:
-            for lane in self.idle()[:1]:
-                self.submit(lane, job, None)
-            for _, _, answer in self.answers():
+            if not waiting and (free := self.idle()):
+                self.submit(free[0], job, None)
+                waiting = True
+            for done, _, answer in self.answers():
+                assert done is job, "an answer to another job"
+                waiting = False
                 losses += isinstance(answer, Failed) and answer.lost
                 if losses >= MOST_LOSSES or not (isinstance(answer, Failed) and answer.lost):
                     return answer

@@ -142,6 +142,21 @@ def test_a_choice_that_is_wrong_on_other_values_is_never_taken(tmp_path: Path) -
     assert "wrong result on random data" in told[0][1]
 
 
+def test_of_two_devices_one_is_asked(tmp_path: Path) -> None:
+    """An answer that comes late would be taken for the next job's."""
+    from dlcc.tuning.jobs import Check, Checked, Measure, Measured, Setup
+    from dlcc.tuning.lanes import Lanes
+    from dlcc.tuning.session import _module_file
+
+    asked = request(tmp_path / "db", one_product())
+    with _module_file(asked) as file:
+        setup = Setup(file, asked.kind, asked.chip, "local", asked.options, asked.feeds)
+        with Lanes(setup, ["local", "local"], print, 300.0) as lanes:
+            assert isinstance(lanes.ask(Measure({}, 3)), Measured)  # starts a worker: takes seconds
+            assert not [lane for lane in lanes.lanes if lane.job]
+            assert isinstance(lanes.ask(Check({})), Checked)
+
+
 def test_a_model_that_cannot_run_says_why(tmp_path: Path) -> None:
     asked = request(tmp_path, one_product())
     asked.feeds[0] = np.ones((3, 3), "float32")  # type: ignore[index]
