@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from tvm.ir import IRModule
 from tvm.s_tir import Schedule
 
 from dlcc.targets.artifact import Artifact
+from dlcc.targets.cpu import ahead
 from dlcc.targets.cpu.build import assembly, build, scheduled
 from dlcc.targets.cpu.schedule import schedule_kernel
 from dlcc.targets.cpu.tiles import (
@@ -31,6 +34,7 @@ from dlcc.targets.cpu.tiles import (
 )
 from dlcc.targets.cpu.vector_math import vector_math
 from dlcc.targets.cpu.weights import lift_weights
+from dlcc.targets.names import with_names
 from dlcc.targets.registry import find_chip
 
 HOST = find_chip("host")
@@ -243,6 +247,23 @@ def test_tiles_fit_the_registers(lanes: int, registers: int, lane_fma: bool) -> 
                 depthwise = depthwise_tile((pixels, pixels, channels), window, None, cpu)
                 assert depthwise.pixels <= pixels
                 assert channels % depthwise.channels == 0
+
+
+@pytest.mark.parametrize("to_assembly", [assembly, ahead.assembly])
+def test_wide_tiles_stay_in_registers(to_assembly) -> None:
+    """Of AVX-512 a tile is larger than what TVM keeps on the stack."""
+    tvm_row = {**HOST.tvm, "mtriple": "x86_64-linux-gnu", "mcpu": "skylake-avx512"}
+    chip = replace(HOST, tvm=tvm_row, vector_bits=512, vector_registers=32)
+    tile = matmul_tile(56, 96, Cpu.of(chip))
+    assert tile.pixels * tile.channels * 4 > 1024
+    bb, x = relax.BlockBuilder(), relax.Var("x", relax.TensorType((56, 64), "float32"))
+    with bb.function("main", [x], attrs={"num_input": 1}):
+        with bb.dataflow():
+            y = bb.emit_output(relax.op.matmul(x, relax.const(np.ones((64, 96), "float32"))))
+        bb.emit_func_output(relax.Tuple([y]))
+    text = to_assembly(with_names(bb.get(), {}, ["y"]), chip)
+    assert re.search("vfmadd.*zmm", text)
+    assert "AllocWorkspace" not in text
 
 
 def test_tiles_of_neon() -> None:

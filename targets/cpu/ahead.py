@@ -30,6 +30,7 @@ from dlcc.targets.cpu.build import machine
 from dlcc.targets.cpu.fuse import fuse
 from dlcc.targets.cpu.legalize import legalize
 from dlcc.targets.cpu.schedule import schedule
+from dlcc.targets.cpu.stack import tiles_on_stack
 from dlcc.targets.errors import ToolchainError
 from dlcc.targets.link import without_debug
 from dlcc.targets.steps import step
@@ -80,7 +81,7 @@ def scheduled(mod: IRModule, chip: Chip) -> str:
 def assembly(mod: IRModule, chip: Chip) -> str:
     """The kernels as assembly text, for `compile --emit asm`."""
     target = codegen.tvm_target(dict(chip.tvm))
-    return aot.assembly(_scheduled(mod, chip, target), target, None)
+    return aot.assembly(_scheduled(mod, chip, target), target, tiles_on_stack)
 
 
 def _scheduled(
@@ -96,7 +97,7 @@ def _compile(
     target = codegen.tvm_target(dict(chip.tvm))
     with step("schedule", times_s):
         mod = _scheduled(mod, chip, target, tuned)
-    made = aot.make(mod, target, None, times_s)
+    made = aot.make(mod, target, tiles_on_stack, times_s)
     code = without_debug(made.code, machine(target)) if made.code else b""
     return replace(made, code=code), target
 

@@ -14,6 +14,7 @@ from tvm.ir import IRModule
 
 from dlcc.targets.cpu.outline import outline_branches
 from dlcc.targets.cpu.shipped import require_shipped
+from dlcc.targets.cpu.stack import PIPELINE
 from dlcc.targets.cpu.vector_math import vector_math
 
 log = logging.getLogger("dlcc")
@@ -61,7 +62,7 @@ def compile_lowered(mod: IRModule, target: tvm.target.Target) -> relax.VMExecuta
     planned for what it calls. The checks would be two thirds of the code and half of the time.
     """
     with vector_math(), tvm.transform.PassContext(config={"tirx.disable_assert": True}):
-        return relax.build(mod, target, relax_pipeline=None)
+        return relax.build(mod, target, relax_pipeline=None, tir_pipeline=PIPELINE)
 
 
 def write_objects(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from tvm import tirx
 from tvm.ir import IRModule
 
+from dlcc.targets.stack import on_stack, size_bytes, with_temporaries
+
 ALIGNMENT_BYTES = 128  # a vector register
 MOST_STACK_BYTES = 16_384  # of one buffer that is kept in registers, or on the stack
 
@@ -21,46 +23,19 @@ def describe_memory(mod: IRModule) -> IRModule:
 
 
 def _described(func: tirx.PrimFunc) -> tirx.PrimFunc:
-    body = _rewritten(func.body)
+    body = with_temporaries(func.body, _temporary)
     for param in func.params:
         body = _aligned(param, body)
     return func.with_body(body)
 
 
-def _rewritten(stmt: tirx.Stmt) -> tirx.Stmt:
-    if isinstance(stmt, tirx.SeqStmt):
-        return tirx.SeqStmt([_rewritten(s) for s in stmt])
-    if isinstance(stmt, tirx.For):
-        body, annotations = _rewritten(stmt.body), stmt.annotations
-        args = (stmt.loop_var, stmt.min, stmt.extent, stmt.kind, body, stmt.thread_binding)
-        return tirx.For(*args, annotations, stmt.step)
-    if isinstance(stmt, tirx.AttrStmt):
-        return tirx.AttrStmt(stmt.node, stmt.attr_key, stmt.value, _rewritten(stmt.body))
-    if isinstance(stmt, tirx.IfThenElse):
-        other = stmt.else_case
-        then, other = _rewritten(stmt.then_case), other and _rewritten(other)
-        return tirx.IfThenElse(stmt.condition, then, other)
-    if isinstance(stmt, tirx.AllocBuffer):
-        return _temporary(stmt)
-    return stmt
-
-
 def _temporary(stmt: tirx.AllocBuffer) -> tirx.Stmt:
-    if str(stmt.buffer.scope()) == "local" and _size_bytes(stmt.buffer) <= MOST_STACK_BYTES:
-        return tirx.AllocBuffer(stmt.buffer, {"disable_lower_builtin": tirx.const(True, "bool")})
+    size = size_bytes(stmt.buffer)
+    if str(stmt.buffer.scope()) == "local" and size is not None and size <= MOST_STACK_BYTES:
+        return on_stack(stmt)
     return tirx.SeqStmt([_aligned(stmt.buffer, tirx.Evaluate(0)), stmt])
 
 
 def _aligned(what: tirx.Var, body: tirx.Stmt) -> tirx.Stmt:
     alignment = tirx.const(ALIGNMENT_BYTES, "int32")
     return tirx.AttrStmt(what, "storage_alignment", alignment, body)
-
-
-def _size_bytes(buffer: tirx.Buffer) -> int:
-    size = 1
-    for extent in buffer.shape:
-        if not isinstance(extent, int | tirx.IntImm):
-            return MOST_STACK_BYTES + 1
-        size *= int(extent)
-    dtype = buffer.dtype
-    return size * int(dtype.bits) * int(dtype.lanes) // 8

@@ -1,0 +1,49 @@
+"""Temporaries of kernels on the stack, where LLVM makes registers of them.
+
+TVM's LowerTVMBuiltin asks the runtime for memory from 1 KiB on (`kMaxStackAlloca`), a call for
+each tile, and what LLVM cannot see through has to be in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tvm import tirx
+
+Change = Callable[[tirx.AllocBuffer], tirx.Stmt]
+
+
+def on_stack(stmt: tirx.AllocBuffer) -> tirx.AllocBuffer:
+    """A temporary that LowerTVMBuiltin leaves alone, so that code generation puts it there."""
+    return tirx.AllocBuffer(stmt.buffer, {"disable_lower_builtin": tirx.const(True, "bool")})
+
+
+def size_bytes(buffer: tirx.Buffer) -> int | None:
+    """Of a buffer; None where it is known at run time only."""
+    size = 1
+    for extent in buffer.shape:
+        if not isinstance(extent, int | tirx.IntImm):
+            return None
+        size *= int(extent)
+    dtype = buffer.dtype
+    return size * int(dtype.bits) * int(dtype.lanes) // 8
+
+
+def with_temporaries(stmt: tirx.Stmt, change: Change) -> tirx.Stmt:
+    """A statement with each allocation in it changed."""
+    if isinstance(stmt, tirx.SeqStmt):
+        return tirx.SeqStmt([with_temporaries(s, change) for s in stmt])
+    if isinstance(stmt, tirx.For):
+        body, annotations = with_temporaries(stmt.body, change), stmt.annotations
+        args = (stmt.loop_var, stmt.min, stmt.extent, stmt.kind, body, stmt.thread_binding)
+        return tirx.For(*args, annotations, stmt.step)
+    if isinstance(stmt, tirx.AttrStmt):
+        body = with_temporaries(stmt.body, change)
+        return tirx.AttrStmt(stmt.node, stmt.attr_key, stmt.value, body)
+    if isinstance(stmt, tirx.IfThenElse):
+        then, other = stmt.then_case, stmt.else_case
+        other = other and with_temporaries(other, change)
+        return tirx.IfThenElse(stmt.condition, with_temporaries(then, change), other)
+    if isinstance(stmt, tirx.AllocBuffer):
+        return change(stmt)
+    return stmt
