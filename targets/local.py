@@ -22,7 +22,9 @@ from dlcc.targets.device import Bench, CallTime, Device, require_tvm
 from dlcc.targets.errors import DeviceError
 from dlcc.targets.kernels import PROFILED_RUNS, call_times, calls_of, kernels_in, typical
 from dlcc.targets.registry import DeviceOptions
+from dlcc.targets.rpc.vectors import sve_bits
 from dlcc.targets.said import said
+from dlcc.targets.scalable import require_width
 
 log = logging.getLogger("dlcc")
 
@@ -72,6 +74,7 @@ class LocalDevice(Closing):
     def load(self, artifact: Artifact) -> LocalProgram:
         """Load the code; raises DeviceError when it is not for this machine."""
         require_tvm(artifact)
+        require_width(artifact, self.describe())
         program = LocalProgram(artifact, self.threads)
         self._programs.append(program)
         return program
@@ -80,6 +83,7 @@ class LocalDevice(Closing):
         return {
             "address": "local",
             "architecture": platform.machine(),
+            "sve_bits": str(sve_bits()),
             "system": f"{platform.system()} {platform.release()}",
             "python": platform.python_version(),
             "apache-tvm": importlib.metadata.version("apache-tvm"),

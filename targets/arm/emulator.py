@@ -21,7 +21,11 @@ CPU = "cortex-a76"
 
 
 def start_emulator(
-    arguments: Sequence[str] = (), threads: int = 1, shown: bool = False, opencl: bool = False
+    arguments: Sequence[str] = (),
+    threads: int = 1,
+    shown: bool = False,
+    opencl: bool = False,
+    cpu: str = CPU,
 ) -> ServerProcess:
     """Start the emulated device on loopback; builds its files first where the cache has none.
 
@@ -29,6 +33,7 @@ def start_emulator(
     threads: of a run; counts are exact for one thread, so more mean no counts.
     shown: whether the device's messages go to stderr.
     opencl: whether it has an OpenCL device too.
+    cpu: its core in qemu's words, `qemu-aarch64 -cpu help`.
     Raises ToolchainError when it cannot be built and DeviceError when it does not start.
     """
     qemu = find_qemu()
@@ -43,7 +48,7 @@ def start_emulator(
         options += ["--counters", str(counters)]
     elif qemu.counter is not None:
         log.warning("no instruction counts: they are exact for one thread only, not %d", threads)
-    command += ["-cpu", CPU, "-L", str(root), str(python_of(root)), server.__file__]
+    command += ["-cpu", cpu, "-L", str(root), str(python_of(root)), server.__file__]
     env = _guest_env(root, folder, threads)
     if opencl:
         more, variables = offer_opencl(packages_of(root), folder)

@@ -33,6 +33,7 @@ from dlcc.targets.cpu.schedule import schedule
 from dlcc.targets.cpu.stack import tiles_on_stack
 from dlcc.targets.errors import ToolchainError
 from dlcc.targets.link import without_debug
+from dlcc.targets.scalable import without_sve
 from dlcc.targets.steps import step
 from dlcc.targets.tuned import UNTUNED, Tuned
 
@@ -75,11 +76,13 @@ def sources(mod: IRModule, chip: Chip) -> dict[str, bytes]:
 
 def scheduled(mod: IRModule, chip: Chip) -> str:
     """The module with scheduled kernels as TVM script, for `compile --emit tir`."""
+    chip = without_sve(chip)
     return str(_scheduled(mod, chip, codegen.tvm_target(dict(chip.tvm))).script())
 
 
 def assembly(mod: IRModule, chip: Chip) -> str:
     """The kernels as assembly text, for `compile --emit asm`."""
+    chip = without_sve(chip)
     target = codegen.tvm_target(dict(chip.tvm))
     return aot.assembly(_scheduled(mod, chip, target), target, tiles_on_stack)
 
@@ -94,6 +97,7 @@ def _scheduled(
 def _compile(
     mod: IRModule, chip: Chip, tuned: Tuned, times_s: dict[str, float]
 ) -> tuple[Made, tvm.target.Target]:
+    chip = without_sve(chip)
     target = codegen.tvm_target(dict(chip.tvm))
     with step("schedule", times_s):
         mod = _scheduled(mod, chip, target, tuned)

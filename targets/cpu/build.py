@@ -21,6 +21,7 @@ from dlcc.targets.cpu.weights import lift_weights
 from dlcc.targets.in_place import write_in_place
 from dlcc.targets.kernels import KERNELS, kernel_table
 from dlcc.targets.link import link
+from dlcc.targets.scalable import processor_of
 from dlcc.targets.steps import step
 from dlcc.targets.tuned import UNTUNED, Tuned
 
@@ -56,7 +57,8 @@ def build(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> Artifact:
             objects = codegen.write_objects(executable, target, Path(folder))
         with step("link", times_s, REFUSALS):
             code = link(objects, machine(target))
-    return Artifact(chip.kind, chip.name, {"module.so": code, KERNELS: table}, weights, times_s)
+    files = {"module.so": code, KERNELS: table}
+    return Artifact(chip.kind, chip.name, files, weights, times_s, processor=processor_of(chip))
 
 
 def scheduled(mod: IRModule, chip: Chip) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from dlcc.targets.chips import Chip
 
 FLOAT_BYTES = 4
+NEON_LANES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +36,14 @@ class Cpu:
     @staticmethod
     def of(chip: Chip) -> Cpu:
         is_arm = str(chip.tvm.get("mtriple", "")).startswith("aarch64")
+        lanes = chip.vector_bits // (8 * FLOAT_BYTES)
         return Cpu(
-            lanes=chip.vector_bits // (8 * FLOAT_BYTES),
+            lanes=lanes,
             registers=chip.vector_registers,
             threads=chip.cores,
             l1_bytes=chip.l1_bytes,
             l2_bytes=chip.l2_bytes,
-            lane_fma=is_arm,
+            lane_fma=is_arm and lanes == NEON_LANES,  # SVE takes a lane of every four
             nan_extremes=is_arm,
             memory_factors=not is_arm,
         )
@@ -114,7 +116,9 @@ def _issue_cycles(pixels: int, vectors: int, cpu: Cpu) -> float:
         # two registers of weights are one load, and cores in order issue two of anything a cycle
         loads = pixels / cpu.lanes + vectors / 2
         return (fmas + loads + STEPS_OVERHEAD / STEPS) / PER_CYCLE
-    cycles = max(fmas, pixels + vectors) / PER_CYCLE
+    # without factors from memory each takes a load and a slot of the multiply-adds' pipes
+    slots = fmas if cpu.memory_factors else fmas + pixels
+    cycles = max(slots, pixels + vectors) / PER_CYCLE
     # measured: one column of vectors is bound by its loads
     return max(cycles, 0.85 * fmas) if vectors == 1 else cycles
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import psutil
 
 from dlcc.targets.chips import Chip
+from dlcc.targets.rpc.vectors import sve_bits
+from dlcc.targets.scalable import NEON_BITS, with_sve
 
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 DEFAULT_L1_BYTES = 32 << 10
@@ -28,14 +30,15 @@ def host_chip() -> Chip:
     mcpu = str(ask("target.llvm_get_system_cpu")())
     triple = f"{platform.machine()}-linux-gnu"
     features = {str(k): bool(v) for k, v in ask("tvm.codegen.llvm.GetHostCPUFeatures")().items()}
-    bits, registers = vector_unit(platform.machine(), features)
+    bits, registers = vector_unit(platform.machine(), features, sve_bits())
     cores = usable_cores()
+    row = {"kind": "llvm", "mtriple": triple, "mcpu": mcpu, "num-cores": cores}
     l1_bytes, l2_bytes = cache_bytes(1), cache_bytes(2)
     return Chip(
         name="host",
         kind="host",
         summary=f"this machine: {mcpu}, {cores} cores",
-        tvm={"kind": "llvm", "mtriple": triple, "mcpu": mcpu, "num-cores": cores},
+        tvm=with_sve(row, bits) if "sve" in features and bits > NEON_BITS else row,
         cores=cores,
         vector_bits=bits,
         vector_registers=registers,
@@ -46,14 +49,15 @@ def host_chip() -> Chip:
     )
 
 
-def vector_unit(machine: str, features: Mapping[str, bool]) -> tuple[int, int]:
-    """Width in bits and number of the vector registers, from LLVM's feature names.
+def vector_unit(machine: str, features: Mapping[str, bool], sve: int = 0) -> tuple[int, int]:
+    """Width in bits and number of the vector registers, from LLVM's feature names. sve: bits of a
+    scalable vector, which are NEON's at least; 0 where there are none.
 
     Sources: Intel SDM vol. 1, 15.1 (AVX-512: 32 registers of 512 bits) and 14.1 (AVX: 16 of 256);
     Arm ARM DDI 0487, A1.4 (Advanced SIMD: 32 of 128).
     """
     if machine == "aarch64":
-        return 128, 32
+        return max(NEON_BITS, sve), 32
     if features.get("avx512f") and features.get("avx512vl"):
         return 512, 32
     if features.get("avx2") and features.get("fma"):

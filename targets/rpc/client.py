@@ -24,6 +24,7 @@ from dlcc.targets.rpc.address import RpcAddress, parse_rpc
 from dlcc.targets.rpc.process import ServerProcess
 from dlcc.targets.rpc.relay import Relay
 from dlcc.targets.rpc.wire import TrackerClient, greet_server, open_port
+from dlcc.targets.scalable import require_width
 
 if TYPE_CHECKING:
     from dlcc.targets.rpc.instrument import Call
@@ -144,6 +145,8 @@ class RemoteDevice(Closing):
 
         accelerated: the code runs in part on the device's first OpenCL device."""
         require_tvm(artifact)
+        if artifact.processor:
+            require_width(artifact, self.describe())
         devices = [self._session.cl(0), self._cpu] if accelerated else [self._cpu]
         program = RemoteProgram(self, self._session, devices, artifact)
         self._programs.append(program)

@@ -128,8 +128,10 @@ def describe(emulator: str, counts: bool) -> dict[str, str]:
     """Facts about this device. emulator: what emulates it. counts: whether it counts."""
     import tvm_ffi
 
+    scalable = Path(__file__).with_name("vectors.py").is_file() and load_beside("vectors")
     return {
         "architecture": platform.machine(),
+        "sve_bits": str(scalable.sve_bits()) if scalable else "",
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "apache-tvm": importlib.metadata.version("apache-tvm"),
