@@ -183,6 +183,7 @@ def test_vector_math(fn, exact, most_ulps) -> None:
     assert ulps(out.numpy(), want) <= most_ulps
     odd = ~np.isfinite(want32)
     np.testing.assert_array_equal(out.numpy()[odd], want32[odd])
+    np.testing.assert_array_equal(out.numpy()[want32 == 0], 0)
     np.testing.assert_array_equal(np.isfinite(out.numpy()), np.isfinite(want32))
     zeros = (x == 0.0) & (want32 == 0.0)
     np.testing.assert_array_equal(np.signbit(out.numpy()[zeros]), np.signbit(want32[zeros]))

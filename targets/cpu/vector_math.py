@@ -36,18 +36,13 @@ EXP = (1.3814583746e-3, 8.3687239543e-3, 4.1668388735e-2, 1.6666520573e-1, 4.999
 
 
 def exp(x: ir.Expr) -> ir.Expr:
-    """e**x to 1 ulp for normal results; inf above 88.73, 0 below -103.97, nan for nan."""
+    """e**x to 1 ulp for normal results; inf above 88.73, 0 below -103.97, nan for nan.
+
+    e**x = 2**n e**f, with x = n ln 2 + f. Split of ln 2, the first part of which n multiplies
+    exactly: Cephes, expf.c (S. Moshier)."""
     f32 = _constants(x)
     # `max(c, x)` keeps a nan in x, `max(x, c)` does not: both are a compare and a select
-    x = tirx.max(f32(-104.0), x)
-    return _exp(tirx.min(f32(89.0), x), _power_of_any)
-
-
-def _exp(x: ir.Expr, power: Callable[[ir.Expr, ir.Expr], ir.Expr]) -> ir.Expr:
-    """e**x = 2**n e**f to 1 ulp, with x = n ln 2 + f. power: p, n -> p 2**n, for the n there are.
-
-    Split of ln 2, the first part of which n multiplies exactly: Cephes, expf.c (S. Moshier)."""
-    f32 = _constants(x)
+    x = tirx.min(f32(89.0), tirx.max(f32(-104.0), x))
     # adding 1.5 * 2**23 rounds to the nearest integer and leaves it in the low bits of the sum
     magic = 12582912.0
     shifted = _var("shifted", x)
@@ -55,33 +50,46 @@ def _exp(x: ir.Expr, power: Callable[[ir.Expr, ir.Expr], ir.Expr]) -> ir.Expr:
     n, f, one_f = _var("n", n_bits), _var("f", x), _var("one_f", x)
     # 1 + f is rounded; what that cuts off comes back with the small terms
     p = one_f + (_polynomial(EXP, f) * f * f + (f32(1.0) - one_f + f))
-    value = tirx.Let(one_f, f32(1.0) + f, power(p, n))
-    whole = shifted - f32(magic)
-    value = tirx.Let(f, x - whole * f32(0.693359375) - whole * f32(-2.12194440e-4), value)
+    value = tirx.Let(one_f, f32(1.0) + f, _times_power_of_two(p, n))
+    value = tirx.Let(f, _less_whole_ln2(x, shifted - f32(magic)), value)
     value = tirx.Let(n, n_bits - _int(n, 0x4B400000), value)
     return tirx.Let(shifted, x * f32(1.44269504088896341) + f32(magic), value)
 
 
-def _power_of_any(p: ir.Expr, n: ir.Expr) -> ir.Expr:
+def _less_whole_ln2(x: ir.Expr, whole: ir.Expr) -> ir.Expr:
+    f32 = _constants(x)
+    return x - whole * f32(0.693359375) - whole * f32(-2.12194440e-4)
+
+
+def _times_power_of_two(p: ir.Expr, n: ir.Expr) -> ir.Expr:
     """p 2**n in two steps: n reaches 129 and -150, which one exponent cannot hold."""
     half = _var("half", n)
     return tirx.Let(half, n >> _int(n, 1), p * _power_of_two(half) * _power_of_two(n - half))
 
 
-def _power_of_some(p: ir.Expr, n: ir.Expr) -> ir.Expr:
-    """p 2**n for n from -126 to 127."""
-    return p * _power_of_two(n)
+def _near_exp(x: ir.Expr) -> ir.Expr:
+    """e**x to 1.5 ulp for x from -88 to 88; 0 where it is less than 2**-126.5."""
+    f32 = _constants(x)
+    # as in `exp`, with the exponent's bias in the low bits too
+    magic = 12582912.0 + 127.0
+    shifted = _var("shifted", x)
+    f, whole = _var("f", x), shifted - f32(magic)
+    power = tirx.reinterpret(_dtype(x), _bits(shifted) << _int(_bits(shifted), 23))
+    value = _polynomial((*EXP, 1.0, 1.0), f) * power
+    value = tirx.Let(f, _less_whole_ln2(x, whole), value)
+    return tirx.Let(shifted, x * f32(1.44269504088896341) + f32(magic), value)
 
 
 def sigmoid(x: ir.Expr) -> ir.Expr:
     """1 / (1 + e**-x) to 2 ulp. Below 0 it is s = e**x / (1 + e**x) as e**x - s e**x, where the
     rounding of the quotient is lost in the difference; above 0, 1 - s likewise."""
     f32 = _constants(x)
-    e, size, top = _var("e", x), _var("size", x), _var("top", x)
+    e, below, top = _var("e", x), _var("below", x), _var("top", x)
     value = top - top * (e / (f32(1.0) + e))
-    value = tirx.Let(top, tirx.Select(x < f32(0.0), e, f32(1.0)), value)
-    value = tirx.Let(e, _exp(tirx.max(f32(-104.0), f32(0.0) - size), _power_of_any), value)
-    return tirx.Let(size, _abs(x), value)
+    # by its sign bit, which vector units select by without a comparison
+    value = tirx.Let(top, tirx.Select(_bits(x) < _int(_bits(x), 0), e, f32(1.0)), value)
+    value = tirx.Let(e, _near_exp(tirx.max(f32(-88.0), below)), value)
+    return tirx.Let(below, _negative(x), value)
 
 
 def tanh(x: ir.Expr) -> ir.Expr:
@@ -93,7 +101,7 @@ def tanh(x: ir.Expr) -> ir.Expr:
     value = tirx.Select(size < f32(0.625), near, _with_sign(far, x))
     value = tirx.Let(z, x * x, value)
     # bound to a name: TVM's simplifier visits the sides of a select twice, and a `Let` only once
-    e = _exp(twice, _power_of_some)
+    e = _near_exp(twice)
     value = tirx.Let(far, f32(1.0) - f32(2.0) / (e + f32(1.0)), value)
     # tanh of 10 is 1
     value = tirx.Let(twice, tirx.min(f32(20.0), size + size), value)
@@ -119,7 +127,7 @@ def erf(x: ir.Expr) -> ir.Expr:
     f32 = _constants(x)
     size, near, far, q = (_var(name, x) for name in ("size", "near", "far", "q"))
     value = tirx.Select(size < f32(0.92), near, _with_sign(far, x))
-    e = _exp(f32(0.0) - q * _polynomial(ERF_FAR, q), _power_of_some)
+    e = _near_exp(f32(0.0) - q * _polynomial(ERF_FAR, q))
     value = tirx.Let(far, f32(1.0) - e, value)
     value = tirx.Let(q, tirx.min(f32(4.0), size), value)
     value = tirx.Let(near, x + x * _polynomial(ERF_NEAR, x * x), value)
@@ -145,6 +153,10 @@ def _polynomial(coefficients: Sequence[float], x: ir.Expr) -> ir.Expr:
 
 def _abs(x: ir.Expr) -> ir.Expr:
     return tirx.reinterpret(_dtype(x), _bits(x) & _int(_bits(x), 0x7FFFFFFF))
+
+
+def _negative(x: ir.Expr) -> ir.Expr:
+    return tirx.reinterpret(_dtype(x), _bits(x) | _int(_bits(x), -0x80000000))
 
 
 def _with_sign(size: ir.Expr, sign: ir.Expr) -> ir.Expr:
