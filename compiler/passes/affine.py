@@ -8,7 +8,7 @@ import numpy as np
 from tvm import relax
 from tvm.ir import IRModule
 
-from dlcc.compiler.passes.rewrite import Rule, Scope, rewrite
+from dlcc.compiler.passes.rewrite import Declined, Rule, Scope, rewrite
 
 _FLOATS = ("float16", "float32", "float64")
 
@@ -16,10 +16,10 @@ _FLOATS = ("float16", "float32", "float64")
 def merge_affine_chains(mod: IRModule) -> IRModule:
     """Collect constant factors and terms behind one another.
 
-    Before:  y = ((x * a + b) * c - d) * e
-    After:   y = x * (a*c*e) + (b*c*e - d*e)
+    Before:  y = ((x * a + b) / c - d) * e
+    After:   y = x * (a/c*e) + (b/c*e - d*e)
     """
-    return rewrite(mod, (_AFFINE, _CONSTANT_RIGHT))
+    return rewrite(mod, (_AFFINE, _CONSTANT_RIGHT, _QUOTIENT))
 
 
 def constant_operand(call: Any, scope: Scope) -> tuple[Any, np.ndarray] | None:
@@ -48,6 +48,24 @@ def _constant_right(call: Any, scope: Scope) -> Any:
     if scope.number(call.args[0]) is None:
         return None
     return relax.op.add(x, _const(c)) if name == "relax.add" else relax.op.multiply(x, _const(c))
+
+
+def _quotient(call: Any, scope: Scope) -> Any:
+    """(x * a) / c -> (x * a) * (1 / c): behind a sum or product that is rounded already, where one
+    more ulp decides nothing; floor(x / c) may be told from floor(x * (1 / c))."""
+    parts = constant_operand(call, scope)
+    if parts is None or scope.number(call.args[1]) is None:
+        return None
+    inner = scope.producer(parts[0])
+    if inner is None or inner.op.name not in ("relax.add", "relax.multiply"):
+        return None
+    if constant_operand(inner, scope) is None or not scope.sole_use(parts[0]):
+        return None
+    with np.errstate(divide="ignore", over="ignore"):
+        factor = (1.0 / parts[1].astype(np.float64)).astype(parts[1].dtype)
+    if not np.all(np.isfinite(factor) & (np.abs(factor) >= np.finfo(factor.dtype).tiny)):
+        return Declined("a divisor has no reciprocal that is a normal number")
+    return relax.op.multiply(parts[0], _const(factor))
 
 
 def _merge(call: Any, scope: Scope) -> Any:
@@ -88,4 +106,5 @@ def _const(array: np.ndarray) -> Any:
 _CONSTANT_RIGHT = Rule(
     "constant operand right", ("relax.add", "relax.multiply", "relax.subtract"), _constant_right
 )
+_QUOTIENT = Rule("product with the reciprocal", ("relax.divide",), _quotient)
 _AFFINE = Rule("merge affine", ("relax.add", "relax.multiply"), _merge)

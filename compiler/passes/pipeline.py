@@ -10,9 +10,11 @@ from tvm import relax
 from tvm.ir import IRModule
 
 from dlcc.compiler.passes.affine import merge_affine_chains
+from dlcc.compiler.passes.concat import simplify_concats
 from dlcc.compiler.passes.fold_constants import fold_layout_constants
 from dlcc.compiler.passes.fold_pad import fold_pads_into_windows
 from dlcc.compiler.passes.fold_scale import fold_scale_into_weights
+from dlcc.compiler.passes.pools import pool_after_projection
 from dlcc.compiler.passes.simplify import simplify
 
 log = logging.getLogger("dlcc")
@@ -28,6 +30,8 @@ PIPELINE: tuple[tuple[str, Pass], ...] = (
     ("fold_scale_into_weights", fold_scale_into_weights),
     ("merge_affine_chains again", merge_affine_chains),  # shifts meet where scales are gone
     ("fold_pads_into_windows", fold_pads_into_windows),  # after scales: they hide pads
+    ("pool_after_projection", pool_after_projection),  # behind scales, which it would hide
+    ("simplify_concats", simplify_concats),
     ("EliminateCommonSubexpr", relax.transform.EliminateCommonSubexpr()),
     ("DeadCodeElimination", relax.transform.DeadCodeElimination()),
 )

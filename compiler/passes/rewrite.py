@@ -95,6 +95,11 @@ class Scope:
         value = self._value(expr)
         return value.value.numpy() if isinstance(value, GenericConst) else None
 
+    def fields(self, expr: Any) -> list[Any]:
+        """What a tuple is made of; nothing where that is not known."""
+        value = self._value(expr)
+        return list(value.fields) if isinstance(value, relax.Tuple) else []
+
     def emit(self, expr: Any) -> Any:
         """Bind an expression that only the rewritten call reads, itself rewritten."""
         builder = self._rewriter.builder_

@@ -21,7 +21,7 @@ def simplify(mod: IRModule) -> IRModule:
     return rewrite(mod, _RULES)
 
 
-def _same_type(a: Any, b: Any) -> bool:
+def same_type(a: Any, b: Any) -> bool:
     """Whether two tensors have equal dtype and equal dimensions."""
     if not isinstance(a.ty, relax.TensorType) or not isinstance(b.ty, relax.TensorType):
         return False
@@ -45,12 +45,12 @@ def _neutral(call: Any, scope: Scope) -> Any:
         return None
     x, c = parts
     unit = 1 if call.op.name == "relax.multiply" else 0
-    return x if np.all(c == unit) and _same_type(x, call) else None
+    return x if np.all(c == unit) and same_type(x, call) else None
 
 
 def _reshape(call: Any, scope: Scope) -> Any:
     x = call.args[0]
-    if _same_type(x, call):
+    if same_type(x, call):
         return x
     inner = scope.producer(x, "relax.reshape")
     return None if inner is None else relax.op.reshape(inner.args[0], call.args[1])
@@ -74,12 +74,16 @@ def _axes(call: Any) -> list[int]:
 
 
 def _astype(call: Any, scope: Scope) -> Any:
-    return call.args[0] if _same_type(call.args[0], call) else None
+    return call.args[0] if same_type(call.args[0], call) else None
 
 
 def _relu(call: Any, scope: Scope) -> Any:
     """max(max(x, 0), 0) is max(x, 0)."""
     return call.args[0] if scope.producer(call.args[0], "relax.nn.relu") is not None else None
+
+
+def _pad(call: Any, scope: Scope) -> Any:
+    return call.args[0] if not any(map(int, call.attrs.pad_width)) else None
 
 
 _RULES = (
@@ -88,4 +92,5 @@ _RULES = (
     Rule("permutation of permutation", ("relax.permute_dims",), _permute),
     Rule("conversion to the same dtype", ("relax.astype",), _astype),
     Rule("repeated relu", ("relax.nn.relu",), _relu),
+    Rule("pad by nothing", ("relax.nn.pad",), _pad),
 )
