@@ -15,6 +15,7 @@ from dlcc.targets.cpu.conv2d import conv2d
 from dlcc.targets.cpu.fold import fold_layouts
 from dlcc.targets.cpu.layout import to_nhwc
 from dlcc.targets.cpu.matmul import matmul
+from dlcc.targets.cpu.pool import avg_pool, max_pool
 from dlcc.targets.cpu.tiles import Cpu
 from dlcc.targets.errors import DlccError
 from dlcc.targets.tuned import UNTUNED, Tuned
@@ -47,6 +48,8 @@ OURS: dict[str, Legalizer] = {
     "relax.nn.conv2d": conv2d,
     "relax.matmul": product,
     "relax.nn.relu": relu,
+    "relax.nn.max_pool2d": max_pool,
+    "relax.nn.avg_pool2d": avg_pool,
 }
 
 
