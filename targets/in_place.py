@@ -237,7 +237,7 @@ class _Owner:
         if _is_call_tir(call) and not self._may_be_view(call):
             return tuple(self._new()[0] for _ in range(_width(call.ty)))
         if str(getattr(call.op, "name", "")) == "relax.call_tir_inplace":
-            return (self._roots(call.args[1].fields[0]),)
+            return (self._roots(call.args[1].fields[int(call.attrs.inplace_indices[0])]),)
         read = frozenset([FOREIGN]).union(*(self._roots(a) for a in call.args))
         return (read,) * _width(call.ty)
 

@@ -42,7 +42,7 @@ def build(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> Artifact:
     with step("legalize", times_s, REFUSALS):
         mod = legalize(mod, chip, target, tuned)
     with step("fuse", times_s, REFUSALS):
-        mod = fuse(mod, target)
+        mod = fuse(mod, target, joins=True)
         mod, weights = lift_weights(mod)
         mod = own_arguments(
             own_results(mod)
@@ -81,7 +81,7 @@ def assembly(mod: IRModule, chip: Chip) -> str:
 def unscheduled(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> IRModule:
     """Calls of kernels as schedules get them, for a search of schedules."""
     target = codegen.tvm_target(dict(chip.tvm))
-    mod, _ = lift_weights(fuse(legalize(mod, chip, target, tuned), target))
+    mod, _ = lift_weights(fuse(legalize(mod, chip, target, tuned), target, joins=True))
     return write_in_place(own_arguments(own_results(mod)))
 
 

@@ -13,8 +13,9 @@ from dlcc.targets.chips import Chip
 from dlcc.targets.cpu.batch_matmul import batch_matmul
 from dlcc.targets.cpu.conv2d import conv2d
 from dlcc.targets.cpu.fold import fold_layouts
+from dlcc.targets.cpu.joins import AXIS
 from dlcc.targets.cpu.layout import to_nhwc
-from dlcc.targets.cpu.matmul import matmul
+from dlcc.targets.cpu.matmul import dims, matmul, static
 from dlcc.targets.cpu.pool import avg_pool, max_pool
 from dlcc.targets.cpu.tiles import Cpu
 from dlcc.targets.errors import DlccError
@@ -33,6 +34,22 @@ def relu(bb: relax.BlockBuilder, call: relax.Call, *_: object) -> relax.Expr:
     return bb.call_te(compute, call.args[0], primfunc_name_hint="relu")
 
 
+def concat(bb: relax.BlockBuilder, call: relax.Call, *_: object) -> relax.Expr | None:
+    """A concatenation that tells its axis; None where a shape is not known."""
+    parts = list(call.args[0].fields) if isinstance(call.args[0], relax.Tuple) else []
+    if len(parts) < 2 or any(p.ty.shape is None for p in parts):
+        return None
+    if any(static(d) in (None, 0) for p in parts for d in dims(p)):
+        return None
+    axis = 0 if call.attrs.axis is None else int(call.attrs.axis) % len(dims(call))
+
+    def compute(*parts: te.Tensor) -> te.Tensor:
+        return topi.concatenate(parts, axis)
+
+    attrs = {AXIS: axis}
+    return bb.call_te(compute, *parts, primfunc_name_hint="concatenate", primfunc_attrs=attrs)
+
+
 def product(bb: relax.BlockBuilder, call: relax.Call, cpu: Cpu, tuned: Tuned) -> relax.Expr | None:
     """A product of matrices, of float32; None where the general kernel has to do."""
     wanted = {str(a.ty.dtype) for a in call.args} | {str(call.attrs.out_dtype or "float32")}
@@ -48,6 +65,7 @@ OURS: dict[str, Legalizer] = {
     "relax.nn.conv2d": conv2d,
     "relax.matmul": product,
     "relax.nn.relu": relu,
+    "relax.concat": concat,
     "relax.nn.max_pool2d": max_pool,
     "relax.nn.avg_pool2d": avg_pool,
 }
