@@ -141,6 +141,8 @@ def _stores_bfloat16(s: Schedule, block: SBlockRV) -> bool:
 def _reduction(s: Schedule, block: SBlockRV, cpu: Cpu) -> None:
     spatial, reduced = axes(s, block)
     worth = _worth(s, [*spatial, *reduced])
+    if _along_rows(s, block) and _by_partial_sums(s, block, cpu, worth):
+        return
     if not spatial:
         return
     *outer, last = spatial
@@ -162,6 +164,52 @@ def _reduction(s: Schedule, block: SBlockRV, cpu: Cpu) -> None:
         *_, init_vectors, init_lane = s.get_loops(init)
         s.unroll(init_vectors)
         s.vectorize(init_lane)
+
+
+def _along_rows(s: Schedule, block: SBlockRV) -> bool:
+    """Whether a block sums, or compares, the float32 numbers along the last axis of what it reads,
+    for each of several results."""
+    stmt = s.get(block)
+    value, last = stmt.body.value, stmt.iter_vars[-1]
+    if int(last.iter_type) != REDUCTION or str(stmt.body.buffer.dtype) != "float32":
+        return False
+    loads = [n for n in nodes(value) if isinstance(n, TensorLoad) and n.indices]
+    read = [n for n in loads if not n.source.same_as(stmt.body.buffer)]
+    spatial = any(int(v.iter_type) == SPATIAL for v in stmt.iter_vars)
+    along = bool(read) and all(n.indices[-1].same_as(last.var) for n in read)
+    return spatial and along and isinstance(value, tirx.Add | tirx.Max | tirx.Min)
+
+
+def _by_partial_sums(s: Schedule, block: SBlockRV, cpu: Cpu, worth: bool) -> bool:
+    """Reduce a row by vectors, each lane by itself, and the lanes at last.
+
+    Before:  for rows: for k: sum += x[k]
+    After:   for rows: for k / 32: for 4 x 8 lanes: partial[lane] += x[k]; for lanes: sum += partial
+
+    False where the last axis is no whole number of vectors."""
+    spatial, reduced = axes(s, block)
+    size = extent(s, reduced[-1]) or 1
+    if size % cpu.lanes:
+        return False
+    vectors = max(v for v in range(1, VECTORS + 1) if size % (v * cpu.lanes) == 0)
+    _, lanes = s.split(reduced[-1], [None, vectors * cpu.lanes])
+    partial = s.rfactor(lanes, len(spatial))
+    rows = s.fuse(*s.get_loops(block)[: len(spatial)])
+    s.compute_at(partial, rows, preserve_unit_loops=True)
+    if worth:
+        s.parallel(rows)
+    kinds = [int(v.iter_type) for v in s.get(partial).iter_vars]
+    inner = s.get_loops(partial)[-len(kinds) :]  # the lanes first
+    terms = [loop for loop, kind in zip(inner, kinds, strict=True) if kind == REDUCTION]
+    s.reorder(*terms, inner[0])
+    unrolled, lane = s.split(inner[0], [None, cpu.lanes])
+    s.unroll(unrolled)
+    s.vectorize(lane)
+    init = s.decompose_reduction(partial, terms[0])
+    *_, init_vectors, init_lane = s.get_loops(init)
+    s.unroll(init_vectors)
+    s.vectorize(init_lane)
+    return True
 
 
 def _worth(s: Schedule, loops: list[LoopRV]) -> bool:
