@@ -10,8 +10,10 @@ from tvm.s_tir.schedule import SBlockRV
 
 from dlcc.targets.cpu.plan import ORDER, PARALLEL
 from dlcc.targets.cpu.schedule.loops import (
+    PARALLEL_ELEMENTS,
     PARALLEL_FLOPS,
     extent,
+    extents,
     finish_tile,
     keep_in_registers,
     load_lanes,
@@ -37,7 +39,10 @@ def matmul(s: Schedule, cpu: Cpu) -> None:
     outer = [panel_loop, tile_loop] if order == "panels" else [tile_loop, panel_loop]
     k, steps = split_steps(s, kernel.anchor, k, cpu)
     s.reorder(*outer, k, *steps, *inner)
-    worth = rows is None or 2 * rows * (columns or 1) * (depth or 1) >= PARALLEL_FLOPS
+    flops = None if rows is None else 2 * rows * (columns or 1) * (depth or 1)
+    # one row may be followed by what it scales: a whole image, in squeeze and excite
+    behind = extents(s, s.get_loops(kernel.epilogue))
+    worth = flops is None or flops >= PARALLEL_FLOPS or behind >= PARALLEL_ELEMENTS
     whole = "outer" if balanced(extent(s, outer[0]), cpu.threads) else "fused"
     parallel = pick(kernel.knobs, "parallel", whole if worth else "none", PARALLEL)
     at = s.fuse(*outer) if parallel == "fused" else outer[1]
