@@ -53,6 +53,29 @@ def conv2d(bb: relax.BlockBuilder, call: relax.Call, cpu: Cpu, tuned: Tuned) -> 
     return _tiled(bb, x, w, g, made, _windowed, "conv2d")
 
 
+def gated_conv2d(
+    bb: relax.BlockBuilder, call: relax.Call, gate: relax.Expr, cpu: Cpu, tuned: Tuned
+) -> relax.Expr | None:
+    """A 1x1 convolution of one image with constant weights, which are multiplied by a number for
+    each channel of the image; None where these are more work than the image.
+
+    gate: [1, 1, 1, c]."""
+    g = geometry(call)
+    if g is None or not g.pointwise or static(g.batch) != 1 or g.oc < 1:
+        return None
+    made = plan(tuned, workload(g, True), row_tile(g.oh * g.ow, g.oc, cpu), cpu)
+    if round_up(g.oc, made.tile.channels) > g.oh * g.ow:
+        return None
+    x, w = call.args
+    packed = packed_weights(w, made.tile, matrix=True)
+    scaled = bb.emit(_emit(bb, "gate_weights", _gated_weights, packed, gate))
+    return _emit(bb, "conv2d_1x1", lambda x, w: _pointwise(x, w, g, made), x, scaled)
+
+
+def _gated_weights(w: te.Tensor, gate: te.Tensor) -> te.Tensor:
+    return te.compute(w.shape, lambda j, k, c: w[j, k, c] * gate[0, 0, 0, k], name="gated")
+
+
 def workload(g: Geometry, constant: bool) -> Conv2d | None:
     """What tuning records name the convolution by; None where its batch is symbolic."""
     if (n := static(g.batch)) is None:

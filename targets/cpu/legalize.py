@@ -13,6 +13,7 @@ from dlcc.targets.chips import Chip
 from dlcc.targets.cpu.batch_matmul import batch_matmul
 from dlcc.targets.cpu.conv2d import conv2d
 from dlcc.targets.cpu.fold import fold_layouts
+from dlcc.targets.cpu.gates import apply_gates
 from dlcc.targets.cpu.joins import AXIS
 from dlcc.targets.cpu.layout import to_nhwc
 from dlcc.targets.cpu.matmul import dims, matmul, static
@@ -84,7 +85,7 @@ def legalize(
     table = {
         name: partial(_first, legalizer, cpu, tuned, refused) for name, legalizer in OURS.items()
     }
-    mod = fold_layouts(to_nhwc(mod))
+    mod = apply_gates(fold_layouts(to_nhwc(mod)), cpu, tuned)
     passes = [
         # before legalization: sort, top-k and scans go to the runtime's own library
         relax.backend.DispatchSampling(),
