@@ -8,6 +8,7 @@ from tvm import relax
 from tvm.relax.op import nn
 
 from dlcc.targets.cpu.build import build
+from dlcc.targets.cpu.plan import ORDER
 from dlcc.targets.cpu.space import space
 from dlcc.targets.errors import UsageError
 from dlcc.targets.kernels import kernels_in
@@ -77,6 +78,19 @@ def test_a_choice_makes_another_kernel() -> None:
     default = build(mod, HOST)
     tuned = build(mod, HOST, Tuned({one_workload(default): {"tile": f"3x{8 * 8}", "rows": 2}}))
     assert tuned.files["module.so"] != default.files["module.so"]
+
+
+@pytest.mark.parametrize(("channels", "order"), [(32, "pixels"), (24, "panels")])
+def test_depthwise_reads_in_order_where_pixels_share_lines_of_the_cache(channels, order) -> None:
+    c = Conv((1, 9, 9, channels), (3, 3, 1, channels), pad=(1, 1, 1, 1), groups=channels)
+    mod = module(convolution(c, random(*c.w)), c.x)
+    default = build(mod, HOST)
+    code = {
+        way: build(mod, HOST, Tuned({one_workload(default): {"order": way}})).files["module.so"]
+        for way in ORDER
+    }
+    assert code[order] == default.files["module.so"]
+    assert len(set(code.values())) == len(ORDER)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ PADDED = "dlcc.pad"  # block annotation: columns of zeros on the left, columns o
 STAGE = "dlcc.stage"  # block annotation: the name of a stage that is not inlined
 
 # Values of the knobs that have names; the cost model's choice is one of them.
-ORDER = ("panels", "pixels")  # matmul, conv2d: what the outermost loop runs over
+ORDER = ("panels", "pixels")  # what the outermost loop runs over
 PARALLEL = ("outer", "fused", "none")  # matmul: the outer loop, tiles and panels as one, or none
 NO_WINOGRAD = "no"  # conv2d, knob winograd: the sum itself, else its way as SIZExROWS
 PAD = ("block", "whole")  # conv2d: with each block of rows, or first of all

@@ -22,6 +22,7 @@ from dlcc.targets.cpu.tiles import (
     inlines_padding,
     matmul_tile,
     matmul_tiles,
+    pixels_outside_channels,
 )
 from dlcc.targets.cpu.winograd import product_tile, winograd_for, winograd_ways
 from dlcc.targets.tuned import Knobs
@@ -48,7 +49,9 @@ def space(workload: str, chip: Chip) -> list[Knobs]:
         padded, results = high * wide * work.c, work.oh * work.ow * work.oc
         usual = "inline" if inlines_padding(work.n * padded, work.n * results, cpu) else "block"
         axes = _by_rows(work, [pad for pad in DEPTHWISE_PAD if pad != usual])
-        return _combined({"tile": _tiles(tiles, default, work, cpu), **axes})
+        first = pixels_outside_channels(work.oc, cpu)
+        order = [name for name in ORDER if (name == "pixels") != first]
+        return _combined({"tile": _tiles(tiles, default, work, cpu), "order": order, **axes})
     if isinstance(work, Conv2d) and not work.pointwise:
         return _of_filtering(work, cpu) if work.weights == "packed" else _of_windows(work, cpu)
     rows, depth, columns = (

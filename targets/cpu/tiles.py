@@ -182,7 +182,17 @@ def depthwise_panels(channels: int, step: int, cpu: Cpu) -> int:
     return channels // widths[-1] if widths else 1
 
 
-LARGE = 8  # times L2: an input that a copy, which reads in order, gets faster from memory
+ALIASED_BYTES = 128  # pixels a multiple of it apart are in half of L1's sets, or in fewer
+
+
+def pixels_outside_channels(channels: int, cpu: Cpu) -> bool:
+    """Whether a depthwise convolution computes all channels of some pixels before the next pixels.
+
+    Then memory is read in order. All pixels of some channels first makes do with fewer weights at
+    a time, but what it reads must be in L1 for the next row, and there in different sets."""
+    return cpu.memory_factors and channels * FLOAT_BYTES % ALIASED_BYTES == 0
+
+
 MANY = 1.5  # elements to copy for a result, which cost more than comparing where they are read
 
 
@@ -190,9 +200,7 @@ def inlines_padding(padded: int, results: int, cpu: Cpu) -> bool:
     """Whether a depthwise convolution compares where it reads, and copies no padded input.
 
     padded, results: elements of the padded input and of the result."""
-    if cpu.memory_factors:
-        return padded * FLOAT_BYTES <= LARGE * cpu.l2_bytes
-    return padded > MANY * results  # a stride, or a small image
+    return cpu.memory_factors or padded > MANY * results  # a stride, or a small image
 
 
 def depthwise_rows(rows: int, tile: Tile, window: Window, cpu: Cpu) -> int:

@@ -1,4 +1,4 @@
-"""Depthwise convolutions: bound by memory, so rows are padded where they are read."""
+"""Depthwise convolutions: bound by memory, so padding is not stored, or where it is read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from tvm.s_tir import Schedule
 
 from dlcc.targets.cpu.conv2d import STRIDES
-from dlcc.targets.cpu.plan import DEPTHWISE_PAD
+from dlcc.targets.cpu.plan import DEPTHWISE_PAD, ORDER
 from dlcc.targets.cpu.schedule.conv2d import chosen_rows, pad_rows
 from dlcc.targets.cpu.schedule.loops import (
     PARALLEL_FLOPS,
@@ -25,6 +25,7 @@ from dlcc.targets.cpu.tiles import (
     depthwise_panels,
     depthwise_rows,
     inlines_padding,
+    pixels_outside_channels,
 )
 from dlcc.targets.tuned import pick
 
@@ -32,8 +33,8 @@ UNROLLED_WINDOW = 25  # larger windows stay loops: unrolled, they cost compile t
 
 
 def depthwise(s: Schedule, cpu: Cpu) -> None:
-    """Blocks of rows by panels of channels in parallel; channels; rows, pixels: the window unrolled
-    on a register tile.
+    """Blocks of rows by panels of channels in parallel; rows, pixels and channels: the window
+    unrolled on a register tile.
 
     Raises Declined for kernels that were not made for it."""
     kernel = padding_inlined(s, tiled_kernel(s, "depthwise"), cpu)
@@ -50,12 +51,16 @@ def depthwise(s: Schedule, cpu: Cpu) -> None:
     y_inner, y_tile = s.split(y_inner, [None, depthwise_rows(rows, kernel.tile, window, cpu)])
     panel_loop, channel_loop = s.split(channel_loop, [panels, None])
     inner = [y_tile, *inner]
-    s.reorder(n, y_outer, panel_loop, channel_loop, y_inner, tile_loop, ry, rx, *inner)
+    usual = "pixels" if pixels_outside_channels(channels, cpu) else "panels"
+    tiles = [channel_loop, y_inner, tile_loop]
+    if pick(kernel.knobs, "order", usual, ORDER) == "pixels":
+        tiles = [y_inner, tile_loop, channel_loop]
+    s.reorder(n, y_outer, panel_loop, *tiles, ry, rx, *inner)
     block_loop = s.fuse(n, y_outer, panel_loop)
     pad_rows(s, kernel, block_loop, cpu)
     if worth:
         s.parallel(block_loop)
-    finish_tile(s, kernel.epilogue, tile_loop, cpu)
+    finish_tile(s, kernel.epilogue, tiles[-1], cpu)
     if window.size <= UNROLLED_WINDOW:
         s.unroll(ry)
         s.unroll(rx)
