@@ -22,6 +22,8 @@ class Cpu:
         brings the factors of `lanes` steps (Arm's FMLA by element); else each is broadcast.
     nan_extremes: whether one instruction gives the larger of two floats, and NaN for a NaN.
     memory_factors: whether a multiply-add reads one factor from memory by itself (x86).
+    prefetches: whether kernels ask for weights ahead. Measured on x86; of Arm only instructions
+        are counted, which cannot tell.
     """
 
     lanes: int
@@ -32,6 +34,7 @@ class Cpu:
     lane_fma: bool = False
     nan_extremes: bool = False
     memory_factors: bool = True
+    prefetches: bool = True
 
     @staticmethod
     def of(chip: Chip) -> Cpu:
@@ -46,6 +49,7 @@ class Cpu:
             lane_fma=is_arm and lanes == NEON_LANES,  # SVE takes a lane of every four
             nan_extremes=is_arm,
             memory_factors=not is_arm,
+            prefetches=not is_arm,
         )
 
 

@@ -7,6 +7,7 @@ from tvm.ir import IRModule
 
 from dlcc.targets.chips import Chip
 from dlcc.targets.cpu.extremes import keep_nan
+from dlcc.targets.cpu.prefetch import prefetch_panels
 from dlcc.targets.cpu.schedule.batch_matmul import batch_matmul
 from dlcc.targets.cpu.schedule.conv2d import conv2d
 from dlcc.targets.cpu.schedule.depthwise import depthwise
@@ -45,14 +46,20 @@ def schedule_with_reasons(
     """`schedule`, and how every kernel fared, in the order of their names."""
     cpu = Cpu.of(chip)
     made, verdicts = schedule_by(RULES, mod, cpu, tuned)
-    if cpu.nan_extremes:
-        for var, func in made.functions.items():
-            if isinstance(func, tirx.PrimFunc):
-                made[var] = keep_nan(func)
+    for var, func in made.functions.items():
+        if isinstance(func, tirx.PrimFunc):
+            made[var] = _finished(func, cpu)
     return made, verdicts
 
 
 def schedule_kernel(kernel: tirx.PrimFunc, name: str, cpu: Cpu) -> tuple[tirx.PrimFunc, Verdict]:
     """One kernel by the first rule that applies, or as it is."""
     made, verdict = schedule_kernel_by(RULES, kernel, name, cpu)
-    return (keep_nan(made) if cpu.nan_extremes else made), verdict
+    return _finished(made, cpu), verdict
+
+
+def _finished(kernel: tirx.PrimFunc, cpu: Cpu) -> tirx.PrimFunc:
+    """What no schedule can say."""
+    if cpu.prefetches:
+        kernel = prefetch_panels(kernel)
+    return keep_nan(kernel) if cpu.nan_extremes else kernel

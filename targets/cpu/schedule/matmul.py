@@ -6,9 +6,10 @@ import math
 
 from tvm import ir, tirx
 from tvm.s_tir import Schedule
-from tvm.s_tir.schedule import SBlockRV
+from tvm.s_tir.schedule import LoopRV, SBlockRV
 
 from dlcc.targets.cpu.plan import ORDER, PARALLEL
+from dlcc.targets.cpu.prefetch import PREFETCH
 from dlcc.targets.cpu.schedule.loops import (
     PARALLEL_ELEMENTS,
     PARALLEL_FLOPS,
@@ -24,6 +25,11 @@ from dlcc.targets.cpu.schedule.loops import (
 from dlcc.targets.cpu.tiles import FLOAT_BYTES, Cpu, balanced
 from dlcc.targets.tuned import pick
 
+# A panel is asked for by so many tiles at least, some lines every so many steps: hundreds of lines
+# at once keep what is read now waiting, and gain nothing.
+FEWEST_TILES = 4
+FEWEST_STEPS, MOST_STEPS = 16, 96
+
 
 def matmul(s: Schedule, cpu: Cpu) -> None:
     """for panels, tiles (the larger matrix outermost, parallel): k: tile; epilogue of the tile.
@@ -38,19 +44,45 @@ def matmul(s: Schedule, cpu: Cpu) -> None:
     order = pick(kernel.knobs, "order", "panels" if panels else "pixels", ORDER)
     outer = [panel_loop, tile_loop] if order == "panels" else [tile_loop, panel_loop]
     k, steps = split_steps(s, kernel.anchor, k, cpu)
-    s.reorder(*outer, k, *steps, *inner)
     flops = None if rows is None else 2 * rows * (columns or 1) * (depth or 1)
     # one row may be followed by what it scales: a whole image, in squeeze and excite
     behind = extents(s, s.get_loops(kernel.epilogue))
     worth = flops is None or flops >= PARALLEL_FLOPS or behind >= PARALLEL_ELEMENTS
     whole = "outer" if balanced(extent(s, outer[0]), cpu.threads) else "fused"
     parallel = pick(kernel.knobs, "parallel", whole if worth else "none", PARALLEL)
+    reduction = [k]
+    weights = asked_ahead(s, kernel.anchor, outer, cpu)
+    if weights is not None and order == "panels" and parallel != "fused":
+        reduction = ask_ahead(s, outer[0], k, weights)
+    s.reorder(*outer, *reduction, *steps, *inner)
     at = s.fuse(*outer) if parallel == "fused" else outer[1]
     if parallel != "none":
         s.parallel(at if parallel == "fused" else outer[0])
     finish_tile(s, kernel.epilogue, at, cpu)
     load_lanes(s, kernel.anchor, k, steps, cpu)
-    keep_in_registers(s, kernel.anchor, inner, k)
+    keep_in_registers(s, kernel.anchor, inner, reduction[0])
+
+
+def asked_ahead(s: Schedule, anchor: SBlockRV, outer: list[LoopRV], cpu: Cpu) -> int | None:
+    """Which parameter the weights are, if a panel of them is to be asked for while tiles use up the
+    one before; None where there are too few tiles to hide that, or no panels."""
+    w = list(s.get(anchor).reads)[-1].source
+    at = [i for i, p in enumerate(s.mod["main"].params) if p.same_as(w)]
+    panels, tiles = (extent(s, loop) or 1 for loop in outer)
+    worth = cpu.prefetches and len(w.shape) == 3 and panels > 1 and tiles >= FEWEST_TILES
+    return at[0] if at and worth else None
+
+
+def ask_ahead(s: Schedule, panels: LoopRV, k: LoopRV, weights: int) -> list[LoopRV]:
+    """Split the reduction so that what is asked for is spread over it; see `prefetch_panels`."""
+    depth = extent(s, k) or 1
+    few = [depth] if depth <= MOST_STEPS else range(FEWEST_STEPS, MOST_STEPS + 1)
+    if not (divisors := [d for d in few if depth % d == 0]):
+        return [k]
+    first, k = s.split(k, [None, divisors[-1]])
+    for loop in (panels, first):
+        s.annotate(loop, PREFETCH, weights)
+    return [first, k]
 
 
 def panels_first(rows: int | None, columns: int, depth: int, pixels: int, cpu: Cpu) -> bool:
