@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from dlcc.compiler.container.container import Container
 from dlcc.compiler.container.pack import Compiled
 from dlcc.compiler.errors import ShapeNeeded, UnknownTarget, UsageError
-from dlcc.compiler.tuning import tuned_for
+from dlcc.compiler.tuning import NONE, Choices, choices_for
 from dlcc.targets.chips import Chip
 from dlcc.targets.registry import Runtime, find_chip, kind
-from dlcc.targets.tuned import Tuned
 
 if TYPE_CHECKING:
     from dlcc.compiler.frontend.graph import Graph
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("dlcc")
 
-Way = tuple[Chip, Runtime, Tuned]
+Way = tuple[Chip, Runtime, Choices]
 Model = str | os.PathLike[str] | Any
 
 
@@ -48,7 +47,9 @@ def compile(
     target: kinds or chips, joined by commas ("host,arm").
     inputs: {name: shape}; a str names a dimension, one name is one size in all inputs; None, and
         what neither this nor the model fixes, stays symbolic where the target allows it.
-    outputs: default: the signature's, or the graph's sinks.   database: folder of tuning records.
+    outputs: default: the signature's, or the graph's sinks.
+    database: folder of tuning records, which count before those that come with dlcc; "none": not
+        even these.
     signature, tag: which of a SavedModel's; several names joined by commas, or "all", go into one
         container; default: "serving_default" and "serve", or the only.
     checks: "keep": `Session.run` raises CheckFailed where an Assert or CheckNumerics fails.
@@ -66,15 +67,30 @@ def compile(
         _require_shapes(graphs, ways)
     parts = [_compiled(graph, ways, checks, times_s) for graph in graphs]
     with _timed("package", times_s):
-        container = Container.of(graphs[0].name, parts, _options(graphs, fp16, ways))
+        options = _options(graphs, fp16) | _choices_used(parts, ways)
+        container = Container.of(graphs[0].name, parts, options)
     return _with_times(container, times_s)
 
 
-def _options(graphs: Sequence[Graph], fp16: bool, ways: Sequence[Way]) -> dict[str, str]:
+def _choices_used(parts: Sequence[Compiled], ways: Sequence[Way]) -> dict[str, str]:
+    """How many kernels of each chip tuning made, for the manifest; the log says it, too."""
+    told = []
+    for number, (chip, _, choices) in enumerate(ways):
+        rows = [choices.used(part.artifacts[number]) for part in parts]
+        chosen, shipped, kernels = (sum(column) for column in zip(*rows, strict=True))
+        if chosen:
+            told.append(f"{chip.name} {chosen}" + (f" ({shipped} shipped)" if shipped else ""))
+        if shipped:
+            log.info(
+                "%s: %d of %d kernels are made as records say that come with dlcc; "
+                "`--database %s` leaves them out", chip.name, shipped, kernels, NONE,
+            )  # fmt: skip
+    return {"tuned": ", ".join(told)} if told else {}
+
+
+def _options(graphs: Sequence[Graph], fp16: bool) -> dict[str, str]:
     """What the user asked for, for the manifest."""
     options = dict(graphs[0].options)
-    if applied := [f"{chip.name} {tuned.count}" for chip, _, tuned in ways if tuned.count]:
-        options["tuned"] = ", ".join(applied)
     if len(graphs) > 1:
         options["signature"] = ",".join(graph.signature for graph in graphs)
     return options | ({"fp16": "yes"} if fp16 else {})
@@ -98,7 +114,7 @@ def _compiled(
         translated = translate(graph, checks)
     with _timed("passes", times_s):
         module = optimize(translated.module)
-    artifacts = [runtime.build(module, chip, tuned) for chip, runtime, tuned in ways]
+    artifacts = [runtime.build(module, chip, choices.tuned) for chip, runtime, choices in ways]
     for part, seconds in (row for a in artifacts for row in a.times_s.items()):
         times_s[part] += seconds
     names = translated.inputs, translated.outputs
@@ -115,7 +131,7 @@ def _ways(
 ) -> list[Way]:
     """Every chip with how models are built for it; raises UnknownTarget, UsageError, BadRecords."""
     chips = in_half(find_chips(target)) if fp16 else find_chips(target)
-    return [(chip, kind(chip.kind).run_by(runtime), tuned_for(chip, database)) for chip in chips]
+    return [(chip, kind(chip.kind).run_by(runtime), choices_for(chip, database)) for chip in chips]
 
 
 def _require_shapes(graphs: Sequence[Graph], ways: Sequence[Way]) -> None:

@@ -7,11 +7,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dlcc.compiler.container.manifest import TensorSpec
 from dlcc.compiler.errors import ShapeNeeded, UsageError
 from dlcc.targets.chips import Chip
+from dlcc.targets.kernels import kernels_in
 from dlcc.targets.registry import find_chip, kind
 from dlcc.targets.tuned import UNTUNED, Tuned
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from tvm.ir import IRModule
 
     from dlcc.compiler.frontend.graph import Graph
+    from dlcc.targets.artifact import Artifact
+    from dlcc.tuning.best import Best
+
+NONE = "none"  # in place of a folder of records: not even those that come with dlcc
 
 log = logging.getLogger("dlcc")
 
@@ -83,20 +88,56 @@ def _require_shapes(graph: Graph) -> None:
         )
 
 
-def tuned_for(chip: Chip, database: str | os.PathLike[str] | None) -> Tuned:
-    """What the records of a folder say for a chip; without a folder, nothing.
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What records say for a chip.   shipped: names of the kernels whose choice came with dlcc."""
+
+    tuned: Tuned = UNTUNED
+    shipped: frozenset[str] = frozenset()
+
+    def used(self, artifact: Artifact) -> Used:
+        """How many kernels of a build are made by choices."""
+        kernels = kernels_in(artifact).values()
+        names = [k.workload if k.knobs else k.key for k in kernels]
+        chosen = [n for n in names if n in self.tuned.by_workload or n in self.tuned.by_kernel]
+        return Used(len(chosen), sum(n in self.shipped for n in chosen), len(kernels))
+
+
+class Used(NamedTuple):
+    """Kernels of a model: those made by choices of records, those of them whose choice came with
+    dlcc, and all."""
+
+    chosen: int
+    shipped: int
+    kernels: int
+
+
+def choices_for(chip: Chip, database: str | os.PathLike[str] | None) -> Choices:
+    """What records say for a chip: those of a folder, then those that come with dlcc; of "none",
+    nothing.
 
     The log says how many count, and why others do not. Raises UsageError, BadRecords."""
-    if database is None:
-        return UNTUNED
+    if database == NONE:
+        return Choices()
+    from dlcc.tuning import shipped as given
     from dlcc.tuning.best import best
     from dlcc.tuning.target import key_of
 
-    found = best(Path(database), key_of(chip))
+    place = None if database is None else Path(database)
+    found = best(place, key_of(chip), shipped=given.FOLDER)
+    if database is not None:
+        _tell(chip, str(database), found)
+    for why, count in found.shipped_stale.items():  # nothing that a user could mend
+        log.debug("%s: %d records that come with dlcc do not count, %s", chip.name, count, why)
     applied = {w: knobs for w, knobs in found.knobs.items() if knobs}
-    log.info(
-        "%s: %d records apply, with choices for %d kernels", chip.name, found.counted, len(applied)
-    )
+    shipped = frozenset(w for w, winner in found.winners.items() if winner.shipped)
+    return Choices(Tuned(applied, found.traces), shipped)
+
+
+def _tell(chip: Chip, database: str, found: Best) -> None:
+    """What became of the records of a folder."""
+    own = sum(bool(w.record.choice) for w in found.winners.values() if not w.shipped)
+    log.info("%s: %d records apply, with choices for %d kernels", chip.name, found.counted, own)
     for told, rows in (("stale", found.stale), ("foreign", found.foreign)):
         for why, count in rows.items():
             log.info("%s: %d %s records, %s", chip.name, count, told, why)
@@ -107,7 +148,6 @@ def tuned_for(chip: Chip, database: str | os.PathLike[str] | None) -> Tuned:
             chip.name,
             chip.name,
         )
-    return Tuned(applied, found.traces)
 
 
 def has_knobs(chip: Chip) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from dlcc.targets.errors import BadRecords
 from dlcc.targets.tuned import Tuned
 from dlcc.tuning.database import read
 from dlcc.tuning.record import Group, Key, Record
@@ -20,10 +21,13 @@ PREFERRED = ("seconds", "instructions", "packets")
 
 @dataclass(frozen=True, slots=True)
 class Winner:
-    """The choice for a workload, and the least that the default cost where that was measured."""
+    """The choice for a workload, and the least that the default cost where that was measured.
+
+    shipped: whether it came with dlcc."""
 
     record: Record
     default_cost: float | None
+    shipped: bool = False
 
     @property
     def gain(self) -> float | None:
@@ -36,13 +40,15 @@ class Winner:
 class Best:
     """The winners of a build, by workload.
 
-    counted: records that were taken into account.   stale: why others were not, though they are
-    about the same target -> how many.   foreign: the same for records about something else."""
+    counted: the user's records that were taken into account.   stale: why others were not, though
+    they are about the same target -> how many.   foreign: the same for records about something
+    else.   shipped_stale: why records that come with dlcc were not -> how many."""
 
     winners: Mapping[str, Winner] = field(default_factory=dict)
     counted: int = 0
     stale: Mapping[str, int] = field(default_factory=dict)
     foreign: Mapping[str, int] = field(default_factory=dict)
+    shipped_stale: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def tuned(self) -> Tuned:
@@ -71,11 +77,15 @@ def best(place: str | Path | None, key: Key, *, shipped: Path | None = SHIPPED) 
     own = Best() if place is None else best_of(read(place), key)
     if shipped is None:
         return own
-    rows = (record for path in shipped_files(key.kind, shipped) for record in read(path))
+    try:
+        rows = [record for path in shipped_files(key.kind, shipped) for record in read(path)]
+    except BadRecords as error:
+        raise BadRecords(
+            error.what, hint="install dlcc again; `--database none` does without"
+        ) from error
     given = best_of(rows, key, related=True)
-    return replace(
-        own, winners={**given.winners, **own.winners}, counted=own.counted + given.counted
-    )
+    winners = {w: replace(winner, shipped=True) for w, winner in given.winners.items()}
+    return replace(own, winners={**winners, **own.winners}, shipped_stale=given.stale)
 
 
 def best_of(records: Iterable[Record], key: Key, *, related: bool = False) -> Best:
@@ -96,11 +106,12 @@ def best_of(records: Iterable[Record], key: Key, *, related: bool = False) -> Be
 
 
 def _winners(groups: Mapping[Group, Tallies], key: Key) -> dict[str, Winner]:
-    """One winner of each workload: of this very chip, in the most telling reward, most threads."""
+    """One winner of each workload: of this very processor, then of this very chip, in the most
+    telling reward, with the most threads."""
 
-    def order(group: Group) -> tuple[bool, int, int]:
-        same = (group.chip, group.processor) == (key.chip, key.processor)
-        return not same, PREFERRED.index(group.reward), -group.threads
+    def order(group: Group) -> tuple[bool, bool, int, int]:
+        other = group.processor != key.processor, group.chip != key.chip
+        return *other, PREFERRED.index(group.reward), -group.threads
 
     winners: dict[str, Winner] = {}
     for group in sorted(groups, key=order):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -34,6 +35,18 @@ class InputShape(click.ParamType):  # type: ignore[type-arg]  # generic since cl
             symbol = dim if dim.isidentifier() else None
             shape.append(int(dim) if dim.isdecimal() else symbol)
         return name, tuple(shape)
+
+
+class Records(click.Path):
+    """A folder of tuning records, or "none"; a folder of that name is ./none."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, file_okay=False, exists=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from dlcc.compiler.tuning import NONE
+
+        return NONE if value == NONE else super().convert(value, param, ctx)
 
 
 model_argument = click.argument("model", metavar="MODEL")
@@ -78,8 +91,10 @@ output_option = click.option(
 @part_options
 @click.option(
     "--database",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="A folder of tuning records.",
+    type=Records(),
+    metavar="DIR",
+    help="A folder of tuning records, which count before those that come with dlcc; none: not even "
+    "these.",
 )
 @click.option(
     "--emit",
@@ -97,7 +112,7 @@ def compile_model(
     inputs: Sequence[tuple[str, Shape | None]],
     outputs: Sequence[str],
     part: Part,
-    database: Path | None,
+    database: Path | str | None,
     form: str | None,
     how: How,
     as_json: bool,

@@ -1,7 +1,7 @@
 """Records that come with dlcc: `KIND.jsonl` or `KIND-….jsonl.gz`, as `dlcc records export` writes.
 
 They hold for every chip whose vectors are those of the chip that was measured, and only where a
-user's own records say nothing.
+user's own records say nothing. `scripts/tune_shipped.py` of the repository makes them.
 """
 
 from __future__ import annotations
