@@ -69,6 +69,7 @@ def compile(
     with _timed("package", times_s):
         options = _options(graphs, fp16) | _choices_used(parts, ways)
         container = Container.of(graphs[0].name, parts, options)
+    container.tuned.update((chip.name, choices.tuned) for chip, _, choices in ways)
     return _with_times(container, times_s)
 
 

@@ -14,6 +14,7 @@ from dlcc.compiler.errors import UsageError
 from dlcc.targets.artifact import HALF
 from dlcc.targets.chips import Chip
 from dlcc.targets.registry import find_chip
+from dlcc.targets.tuned import UNTUNED, Tuned
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule
@@ -56,7 +57,8 @@ def _signature_listing(container: Container, row: SignatureRow, form: str) -> st
     parts = []
     for target in row.targets:
         shown = _shown(target, form)
-        parts.append(f"{comment} {target.name}\n{shown(module, _chip_of(target))}")
+        tuned = container.tuned.get(target.chip, UNTUNED)
+        parts.append(f"{comment} {target.name}\n{shown(module, _chip_of(target), tuned)}")
     return "\n".join(parts)
 
 
@@ -70,12 +72,13 @@ BUILDERS = {
 AHEAD = "dlcc.targets.cpu.ahead"
 
 
-def _shown(target: TargetRow, form: str) -> Callable[[IRModule, Chip], str]:
+def _shown(target: TargetRow, form: str) -> Callable[[IRModule, Chip, Tuned], str]:
     """What makes a listing for a target."""
     ahead = target.runtime == "aot" and target.kind in ("host", "arm")
     build = importlib.import_module(AHEAD if ahead else BUILDERS[target.kind])
-    shown: Callable[[IRModule, Chip], str] = {"tir": build.scheduled, "asm": build.assembly}[form]
-    return shown
+    forms: dict[str, Callable[[IRModule, Chip, Tuned], str]]
+    forms = {"tir": build.scheduled, "asm": build.assembly}
+    return forms[form]
 
 
 def _chip_of(target: TargetRow) -> Chip:
@@ -83,7 +86,7 @@ def _chip_of(target: TargetRow) -> Chip:
     return in_half([chip])[0] if target.processor == HALF else chip
 
 
-def _sources_of(kind: str) -> Callable[[IRModule, Chip], dict[str, bytes]]:
+def _sources_of(kind: str) -> Callable[[IRModule, Chip, Tuned], dict[str, bytes]]:
     if kind == "hexagon":
         from dlcc.targets.hexagon import build as hexagon
 
@@ -105,7 +108,8 @@ def write_sources(container: Container, folder: Path) -> Path:
             hint="compile for one target, and one `--signature`",
         )
     row, target = rows[0]
-    files = _sources_of(target.kind)(container.module(row.name), find_chip(target.chip))
+    tuned = container.tuned.get(target.chip, UNTUNED)
+    files = _sources_of(target.kind)(container.module(row.name), find_chip(target.chip), tuned)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():

@@ -25,6 +25,7 @@ from dlcc.compiler.container.tensors import tensor_view
 from dlcc.compiler.errors import BadContainer, UsageError, did_you_mean
 from dlcc.targets.artifact import Artifact
 from dlcc.targets.atomic import written_whole
+from dlcc.targets.tuned import Tuned
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule
@@ -66,6 +67,8 @@ class Container:
         self.size_bytes = size_bytes
         # seconds that each part of the compilation took; empty for a container from a file
         self.times_s: dict[str, float] = {}
+        # chip -> what tuning chose for its kernels; likewise
+        self.tuned: dict[str, Tuned] = {}
         self._store = store
         self._checked: set[str] = set()
 

@@ -32,6 +32,7 @@ from dlcc.targets.cpu.legalize import legalize
 from dlcc.targets.cpu.schedule import schedule
 from dlcc.targets.cpu.stack import tiles_on_stack
 from dlcc.targets.errors import ToolchainError
+from dlcc.targets.kernels import KERNELS, kernel_table
 from dlcc.targets.link import without_debug
 from dlcc.targets.scalable import without_sve
 from dlcc.targets.steps import step
@@ -48,22 +49,23 @@ def build(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> Artifact:
     """A static and a shared library of kernels, driver, pool of threads, and parameters.
 
     mod: Relax module; `main` takes tensors of known shape and returns a tuple of tensors.
-    Returns an artifact of `libmodel.a`, `libmodel.so`, `dlcc_aot.h`, and `model.json`, which tells
-    what is in it. Raises ToolchainError, naming the node, for what a program without TVM cannot
-    do, and where a compiler or linker is missing or fails.
+    Returns an artifact of `libmodel.a`, `libmodel.so`, `dlcc_aot.h`, of `model.json`, which tells
+    what is in it, and of `kernels.json`, which names the workloads of its kernels. Raises
+    ToolchainError, naming the node, for what a program without TVM cannot do, and where a compiler
+    or linker is missing or fails.
     """
     times_s: dict[str, float] = {}
-    made, target = _compile(mod, chip, tuned, times_s)
+    made, target, table = _compile(mod, chip, tuned, times_s)
     with tempfile.TemporaryDirectory(prefix="dlcc-build-") as name, step("link", times_s):
         files = _libraries(made, machine(target), Path(name))
     files["dlcc_aot.h"] = runtime_source("dlcc_aot.h").encode()
-    files["model.json"] = aot.describe(made, chip.name)
+    files |= {"model.json": aot.describe(made, chip.name), KERNELS: table}
     return Artifact(chip.kind, chip.name, files, (), times_s, "aot")
 
 
-def sources(mod: IRModule, chip: Chip) -> dict[str, bytes]:
+def sources(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> dict[str, bytes]:
     """File name -> content of all that makes a library of the model, for `compile --emit c`."""
-    made, target = _compile(mod, chip, UNTUNED, {})
+    made, target, _ = _compile(mod, chip, tuned, {})
     tools = aot.Tools(
         comment=COMMENT,
         compiler=f"clang --target={target.attrs['mtriple']}",
@@ -74,36 +76,40 @@ def sources(mod: IRModule, chip: Chip) -> dict[str, bytes]:
     return aot.sources(made, parameters, HOSTED_RUNTIME, {}, tools)
 
 
-def scheduled(mod: IRModule, chip: Chip) -> str:
+def scheduled(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> str:
     """The module with scheduled kernels as TVM script, for `compile --emit tir`."""
     chip = without_sve(chip)
-    return str(_scheduled(mod, chip, codegen.tvm_target(dict(chip.tvm))).script())
+    target = codegen.tvm_target(dict(chip.tvm))
+    return str(schedule(_legal(mod, chip, target, tuned), chip, tuned).script())
 
 
-def assembly(mod: IRModule, chip: Chip) -> str:
+def assembly(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> str:
     """The kernels as assembly text, for `compile --emit asm`."""
     chip = without_sve(chip)
     target = codegen.tvm_target(dict(chip.tvm))
-    return aot.assembly(_scheduled(mod, chip, target), target, tiles_on_stack)
+    made = schedule(_legal(mod, chip, target, tuned), chip, tuned)
+    return aot.assembly(made, target, tiles_on_stack)
 
 
-def _scheduled(
-    mod: IRModule, chip: Chip, target: tvm.target.Target, tuned: Tuned = UNTUNED
-) -> IRModule:
+def _legal(mod: IRModule, chip: Chip, target: tvm.target.Target, tuned: Tuned) -> IRModule:
+    """Calls of kernels, not scheduled yet."""
     legal = legalize(sort_on_own(mod, target), chip, target, tuned)
-    return schedule(note_macs(fuse(legal, target)), chip, tuned)
+    return note_macs(fuse(legal, target))
 
 
 def _compile(
     mod: IRModule, chip: Chip, tuned: Tuned, times_s: dict[str, float]
-) -> tuple[Made, tvm.target.Target]:
+) -> tuple[Made, tvm.target.Target, bytes]:
+    """A planned model, what its code is for, and the table of its kernels."""
     chip = without_sve(chip)
     target = codegen.tvm_target(dict(chip.tvm))
     with step("schedule", times_s):
-        mod = _scheduled(mod, chip, target, tuned)
+        legal = _legal(mod, chip, target, tuned)
+        table = kernel_table(legal)  # before schedules change the loops that it counts
+        mod = schedule(legal, chip, tuned)
     made = aot.make(mod, target, tiles_on_stack, times_s)
     code = without_debug(made.code, machine(target)) if made.code else b""
-    return replace(made, code=code), target
+    return replace(made, code=code), target, table
 
 
 def _libraries(made: Made, arch: str, folder: Path) -> dict[str, bytes]:

@@ -61,9 +61,9 @@ def build(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> Artifact:
     return Artifact(chip.kind, chip.name, files, weights, times_s, processor=processor_of(chip))
 
 
-def scheduled(mod: IRModule, chip: Chip) -> str:
+def scheduled(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> str:
     """The module with scheduled kernels as TVM script, for `compile --emit tir`."""
-    return str(_scheduled(mod, chip).script())
+    return str(_scheduled(mod, chip, tuned).script())
 
 
 def kernels(mod: IRModule, chip: Chip) -> dict[str, list[str]]:
@@ -71,10 +71,10 @@ def kernels(mod: IRModule, chip: Chip) -> dict[str, list[str]]:
     return kernels_of(_scheduled(mod, chip))
 
 
-def assembly(mod: IRModule, chip: Chip) -> str:
+def assembly(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> str:
     """The kernels as assembly text, for `compile --emit asm`."""
     target = codegen.tvm_target(dict(chip.tvm))
-    lowered = codegen.lower(_scheduled(mod, chip), target)
+    lowered = codegen.lower(_scheduled(mod, chip, tuned), target)
     return codegen.assembly(codegen.compile_lowered(lowered, target))
 
 
@@ -85,8 +85,8 @@ def unscheduled(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> IRModule:
     return write_in_place(own_arguments(own_results(mod)))
 
 
-def _scheduled(mod: IRModule, chip: Chip) -> IRModule:
-    return schedule(unscheduled(mod, chip), chip)
+def _scheduled(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> IRModule:
+    return schedule(unscheduled(mod, chip, tuned), chip, tuned)
 
 
 def machine(target: tvm.target.Target) -> str:

@@ -63,9 +63,9 @@ def build(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> Artifact:
     return Artifact(chip.kind, chip.name, files, (), times_s, "aot", made.mcpu)
 
 
-def sources(mod: IRModule, chip: Chip) -> dict[str, bytes]:
+def sources(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> dict[str, bytes]:
     """File name -> content of all that makes a library of the model, for `compile --emit c`."""
-    made, _ = _compile(mod, chip, UNTUNED, {})
+    made, _ = _compile(mod, chip, tuned, {})
     tools = aot.Tools(
         comment=COMMENT,
         compiler="clang --target=hexagon-unknown-none-elf",
@@ -89,9 +89,9 @@ def _compile(
     return aot.make(mod, target, prepare, times_s), table
 
 
-def scheduled(mod: IRModule, chip: Chip) -> str:
+def scheduled(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> str:
     """The module with scheduled kernels as TVM script, for `compile --emit tir`."""
-    return str(_scheduled(mod, chip, tvm_target(profile(mod, chip))).script())
+    return str(_scheduled(mod, chip, tvm_target(profile(mod, chip)), tuned).script())
 
 
 def kernels(mod: IRModule, chip: Chip) -> dict[str, list[str]]:
@@ -99,10 +99,10 @@ def kernels(mod: IRModule, chip: Chip) -> dict[str, list[str]]:
     return kernels_of(_scheduled(mod, chip, tvm_target(profile(mod, chip))))
 
 
-def assembly(mod: IRModule, chip: Chip) -> str:
+def assembly(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> str:
     """The kernels as assembly text, for `compile --emit asm`."""
     target = tvm_target(profile(mod, chip))
-    return aot.assembly(_scheduled(mod, chip, target), target, prepare)
+    return aot.assembly(_scheduled(mod, chip, target, tuned), target, prepare)
 
 
 def _scheduled(

@@ -93,9 +93,9 @@ def build(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> Artifact:
     return Artifact(chip.kind, chip.name, files, done.placed.weights, times_s, processor=processor)
 
 
-def scheduled(mod: IRModule, chip: Chip) -> str:
+def scheduled(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> str:
     """The module with scheduled kernels as TVM script, for `compile --emit tir`."""
-    return str(_scheduled(mod, chip).placed.module.script())
+    return str(_scheduled(mod, chip, tuned).placed.module.script())
 
 
 def kernels(mod: IRModule, chip: Chip) -> dict[str, list[str]]:
@@ -108,9 +108,9 @@ def kernels(mod: IRModule, chip: Chip) -> dict[str, list[str]]:
     }
 
 
-def assembly(mod: IRModule, chip: Chip) -> str:
+def assembly(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> str:
     """The kernels in OpenCL C, and those of the CPU as assembly text, for `compile --emit asm`."""
-    done, target = _scheduled(mod, chip), tvm_target(chip)
+    done, target = _scheduled(mod, chip, tuned), tvm_target(chip)
     executable = _compiled(lower(done.placed.module, target, done.engines), target)
     sources = [m.inspect_source() for m in executable.mod._collect_from_import_tree(_is_opencl)]
     return "\n".join([*sources, codegen.assembly(executable)])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from dlcc.compiler import compile, open_container
+from dlcc.compiler.cli import emit
 from dlcc.compiler.errors import BadRecords
 from dlcc.compiler.tuning import Choices, choices_for
 from dlcc.targets.kernels import kernels_in
@@ -75,6 +76,23 @@ class TestCompiling:
         with container.session() as session:
             found = session.run({"x": np.ones((32, 64), "float32")})["y"]
         np.testing.assert_allclose(found, np.full((32, 48), 32.0))
+
+    @pytest.mark.parametrize("form", ["tir", "asm"])
+    def test_listings_show_what_was_made(self, folder: Path, model: Path, form: str) -> None:
+        write(folder / "host.jsonl", row(default), row(record, choice={"tile": other_tile()}))
+        tuned, plain = (emit.listing(compile(str(model), database=d), form) for d in (None, "none"))
+        assert tuned != plain
+
+    def test_libraries_are_made_of_them(self, folder: Path, model: Path) -> None:
+        write(folder / "host.jsonl", row(default), row(record, choice={"tile": other_tile()}))
+        objects = []
+        for database in (None, "none"):
+            made = compile(str(model), runtime="aot", database=database)
+            tuned = "host 1 (1 shipped)" if database is None else None
+            assert made.manifest.options.get("tuned") == tuned
+            sources = emit.write_sources(made, model.parent / str(database))
+            objects.append((sources / "kernels.o").read_bytes())
+        assert objects[0] != objects[1]
 
     def test_none_leaves_them_out(
         self, folder: Path, model: Path, caplog: pytest.LogCaptureFixture
