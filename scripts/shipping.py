@@ -81,6 +81,8 @@ def confirmed(request: Request, trials: Sequence[Trial]) -> list[Trial]:
     """Those that win once more, in a process of its own and in place in the network, and those
     that the network does not have."""
     choices = {trial.best.workload: trial.best.choice for trial in trials}
+    if not choices:
+        return []
     with tempfile.TemporaryDirectory(prefix="dlcc-shipping-") as name:
         module = Path(name) / "module"
         module.write_bytes(pickle.dumps(request.module))

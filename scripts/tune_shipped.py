@@ -7,10 +7,10 @@
 
 A row is tuned network by network, as `dlcc tune` does, with one thread. What is measured is kept
 in a database in the cache: the same command goes on where it stopped, and within its minutes the
-networks share what is left. Then a row's file is written, with the choices that hold: of counts
-those that save 1 % or more, since counts are exact. Of times those that save 5 % or more in three
-measurements, each in a process of its own: the search, then once more with one thread, and with all
-cores. Exit code 1 when a row that was asked for cannot be made here.
+networks share what is left. Then a row's file is written, with the choices that hold: those that
+save enough again, all together, in a process of its own, in every network that has the kernel. Of
+counts 1 % is enough, since counts are exact. Of times it is 5 %, once with one thread and once with
+all cores. Exit code 1 when a row that was asked for cannot be made here.
 """
 
 from __future__ import annotations
@@ -54,6 +54,16 @@ class Row:
     isa: str = ""
 
     @property
+    def eight_bit(self) -> bool:
+        """Whether its networks are those of `quantised`."""
+        return find_chip(self.target).kind == "hexagon"
+
+    def only(self, names: Sequence[str] | None) -> Row:
+        """The row with some of its networks; None: with all."""
+        wanted = self.networks if names is None else [n for n in self.networks if n in names]
+        return replace(self, networks=wanted)
+
+    @property
     def counted(self) -> bool:
         """Whether costs are counts of an emulator."""
         return self.device == "emulator"
@@ -83,7 +93,7 @@ def request_of(row: Row, network: str, zoo: Path, folder: Path) -> Request:
     """The session for one network, on one thread."""
     chip = find_chip(row.target)
     options = DeviceOptions(1, LONGEST_S)
-    if network in EIGHT_BIT and row.networks != FLOAT:
+    if row.eight_bit:
         layers = layers_of(network)
         module, feeds = module_of(layers), data_of(layers)
     else:
@@ -106,8 +116,7 @@ def search(request: Request, title: str, minutes: float | None) -> None:
     from dlcc.tuning.session import tune
 
     hours = None if minutes is None else minutes / 60
-    chip = request.chip if request.addresses == ["emulator"] else alone(request.chip)
-    asked = replace(request, chip=chip, budget=Budget(hours=hours))
+    asked = replace(request, chip=alone(request.chip), budget=Budget(hours=hours))
     with Shown(title, asked, mode_of(0)) as watch:
         outcome = tune(asked, watch)
     for note in outcome.notes:
@@ -126,14 +135,15 @@ def make(row: Row, name: str, work: Path, end_s: float | None, zoo: Path) -> Non
         share = None if left_s is None else left_s / 60 / (len(requests) - number)
         search(request, f"{name} {network}", share)
     found = holding(folder, find_chip(row.target), row.counted)
-    trials = found if row.counted else in_all(requests, found)
-    print(written(trials, SHIPPED / row.file), flush=True)
+    print(written(in_all(requests, found), SHIPPED / row.file), flush=True)
 
 
 def in_all(requests: Mapping[str, Request], trials: Sequence[Trial]) -> Sequence[Trial]:
-    """Those that win again with one thread and with all cores, in every network that has them."""
+    """Those that win again in every network that has them, in code for all cores of the chip: with
+    one thread, and with all of them where times are measured."""
     for network, request in requests.items():
-        for threads in dict.fromkeys((1, request.chip.cores)):
+        counted = request.addresses == ["emulator"]
+        for threads in dict.fromkeys((1,) if counted else (1, request.chip.cores)):
             options = replace(request.options, threads=threads)
             before = len(trials)
             trials = confirmed(replace(request, options=options), trials)
@@ -145,30 +155,37 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Make the tuning records that come with dlcc.")
     parser.add_argument("rows", nargs="*", help=f"default: all of {', '.join(ROWS)} that can be")
     parser.add_argument("--minutes", type=float, help="to search, in all (default: until flat)")
+    parser.add_argument("--networks", nargs="+", help="(default: all of each row)")
     parser.add_argument("--list", action="store_true", help="tell what can be made here")
     parser.add_argument("--work", type=Path, help="databases (default: in the cache)")
     parser.add_argument("--folder", type=Path, help="frozen networks (default: in the cache)")
     args = parser.parse_args()
     if unknown := set(args.rows) - set(ROWS):
         parser.error(f"no row {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
+    known = {*EIGHT_BIT, *FLOAT}
+    if unknown := set(args.networks or known) - known:
+        parser.error(f"no network {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     return args
 
 
 def main() -> int:
     args = arguments()
     os.environ.setdefault("DLCC_CACHE", str(cache_folder()))
-    logging.getLogger("dlcc").addHandler(logging.StreamHandler(sys.stderr))
-    whys = {name: ROWS[name].why_not() for name in args.rows or ROWS}
+    log = logging.getLogger("dlcc")
+    log.addHandler(logging.StreamHandler())
+    log.setLevel(logging.INFO)
+    rows = {name: ROWS[name].only(args.networks) for name in args.rows or ROWS}
+    whys = {name: row.why_not() for name, row in rows.items()}
     for name, why in whys.items():
         print(f"{name}: {why or 'can be made here'}", flush=True)
     able = [name for name, why in whys.items() if not why]
     if not args.list:
         work = args.work or cache_folder() / "tune-shipped"
-        floats = [n for name in able for n in ROWS[name].networks if ROWS[name].networks == FLOAT]
+        floats = [n for name in able for n in rows[name].networks if not rows[name].eight_bit]
         zoo = args.folder or folder_of(dict.fromkeys(floats))
         end_s = None if args.minutes is None else time.monotonic() + args.minutes * 60
         for name in able:
-            make(ROWS[name], name, work, end_s, zoo)
+            make(rows[name], name, work, end_s, zoo)
     return 1 if args.rows and len(able) < len(whys) else 0
 
 

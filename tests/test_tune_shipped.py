@@ -112,6 +112,22 @@ def test_a_choice_that_wins_is_measured_again(script, tmp_path: Path) -> None:
     assert shipping.confirmed(asked, pairs)[-1] == pairs[1]
 
 
+@pytest.mark.device("hexagon")
+def test_packets_before_and_after(script) -> None:
+    from dlcc.targets.tuned import UNTUNED, Tuned
+
+    layer = script("quantised").Layer((1, 6, 6, 32), 64)
+    (row,) = script("bench_hexagon").measured([layer], "v66", UNTUNED)
+    assert row.same
+    assert row.default == row.tuned > 0
+    text = "conv2d n1 h6 w6 c32 oc64 k1x1 s1x1 p0x0x0x0 d1x1 g1 uint8 packed"
+    slow = Tuned({text: {"tile": "1x1"}})
+    (row,) = script("bench_hexagon").measured([layer], "v66", slow)
+    assert row.same
+    assert row.tuned > row.default
+    assert "| tile 1x1 |" in str(row)
+
+
 class TestLayers:
     def test_they_are_those_of_the_networks(self, script) -> None:
         layers_of = script("quantised").layers_of
