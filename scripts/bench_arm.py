@@ -85,12 +85,12 @@ class Row:
         return None if ours is None or best is None else ours / best
 
 
-def ours(network: str, zoo: Path) -> Count:
+def ours(network: str, zoo: Path, database: str | None = None) -> Count:
     """dlcc's count, as `dlcc compile` and `dlcc bench` make it."""
     from dlcc.compiler import compile
 
     data = np.load(zoo / f"{network}.npz")
-    container = compile(str(zoo / f"{network}.pb"), target=CHIP)
+    container = compile(str(zoo / f"{network}.pb"), target=CHIP, database=database)
     with container.session(device="emulator", time_limit_s=LONGEST_S) as session:
         feeds = {"input": data["input"]}
         said, expected = session.run(feeds)["output"], data["output"]
@@ -148,13 +148,15 @@ def packages_of(name: str) -> Path:
     return build_once(f"arm64-{name}-{mark}", lambda folder: fetch(folder=folder))
 
 
-def measure(network: str, runtimes: Sequence[str], zoo: Path) -> Row:
+def measure(network: str, runtimes: Sequence[str], zoo: Path, database: str | None = None) -> Row:
     """Count a network in each runtime, one after the other."""
     counts: dict[str, Count] = {}
     for name in runtimes:
         with tempfile.TemporaryDirectory(prefix="dlcc-bench-") as folder:
             counts[name] = (
-                ours(network, zoo) if name == OURS else peer(name, network, zoo, Path(folder))
+                ours(network, zoo, database)
+                if name == OURS
+                else peer(name, network, zoo, Path(folder))
             )
     return Row(network, counts)
 
@@ -210,6 +212,9 @@ def arguments() -> argparse.Namespace:
         "--peers", nargs="*", choices=PEERS, default=list(PEERS), help="(default: all)"
     )
     parser.add_argument("--folder", type=Path, help="frozen networks (default: in the cache)")
+    parser.add_argument(
+        "--database", metavar="DIR", help="of tuning records; none: not even those of dlcc"
+    )
     parser.add_argument("--json", action="store_true", help="what was counted as JSON")
     args = parser.parse_args()
     if unknown := set(args.names) - set(NETWORKS):
@@ -224,7 +229,7 @@ def main() -> int:
     zoo = args.folder or folder_of(names)
     about = device(runtimes)
     steps = track(names, console=Console(stderr=True), transient=True)
-    rows = [measure(name, runtimes, zoo) for name in steps]
+    rows = [measure(name, runtimes, zoo, args.database) for name in steps]
     if args.json:
         print(as_json(rows, about))
     else:

@@ -29,7 +29,7 @@ from pathlib import Path
 
 from checkout import ROOT, cache_folder, environment
 from peer_process import Block, Worker, WorkerError
-from peers import RUNTIMES, absent, versions
+from peers import DATABASE, RUNTIMES, absent, versions
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -288,6 +288,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="blocks of each (default 5)")
     parser.add_argument("--block", type=float, default=1.0, help="seconds of a block (default 1)")
     parser.add_argument("--folder", type=Path, help="frozen networks (default: in the cache)")
+    parser.add_argument(
+        "--database", metavar="DIR", help="of tuning records; none: not even those of dlcc"
+    )
     parser.add_argument("--json", action="store_true", help="what was measured as JSON")
     args = parser.parse_args()
     if unknown := set(args.names) - set(NETWORKS):
@@ -299,6 +302,8 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     args = arguments()
+    if args.database:
+        os.environ[DATABASE] = args.database
     names = args.names or list(MEASURED)
     about = machine(args.runtimes)
     plan = Plan(args.runtimes, args.rounds, args.block, args.folder or folder_of(names))

@@ -22,6 +22,7 @@ import numpy as np
 
 WARM_UP_RUNS = 3
 INPUT, OUTPUT = "input", "output"
+DATABASE = "DLCC_BENCH_DATABASE"  # environment: `database` of `compile`
 
 
 class Runtime(Protocol):
@@ -63,7 +64,7 @@ class Dlcc(Runtime):
     def convert(frozen: Path, to: Path) -> None:
         from dlcc.compiler import compile
 
-        compile(str(frozen), target="host").save(to)
+        compile(str(frozen), target="host", database=os.environ.get(DATABASE)).save(to)
 
     def result(self) -> np.ndarray:
         return self._session.run(self._feeds)[OUTPUT]
