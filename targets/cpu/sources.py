@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
 from collections.abc import Hashable, Iterator
 from typing import Any
 
@@ -44,10 +45,13 @@ def _sources(
         known[binding.var] = _number(binding.value, known, numbers)
         names.setdefault(known[binding.var], str(binding.var.name))
     known = {p: -1 - i for i, p in enumerate(grouped[function].params)}
-    calls = {str(b.var.name): b.value for b in _bindings(fused[function])}
+    calls: dict[str, deque[relax.Expr]] = defaultdict(deque)
+    for call in _bindings(fused[function]):
+        calls[str(call.var.name)].append(call.value)  # names of groups may be those of others, too
     for group in _bindings(grouped[function]):
         made = list(_walk(grouped, group, known, numbers))
-        if kernel := _kernel(calls.get(str(group.var.name))):
+        same = calls[str(group.var.name)]
+        if same and (kernel := _kernel(same.popleft())):
             yield kernel, [names[n] for n in made if n in names]
 
 
