@@ -47,9 +47,8 @@ def compile(
     target: kinds or chips, joined by commas ("host,arm").
     inputs: {name: shape}; a str names a dimension, one name is one size in all inputs; None, and
         what neither this nor the model fixes, stays symbolic where the target allows it.
-    outputs: default: the signature's, or the graph's sinks.
-    database: folder of tuning records, which count before those that come with dlcc; "none": not
-        even these.
+    outputs: default: the signature's, or the graph's sinks.   database: folder of tuning records,
+        which count before those that come with dlcc; "none": not even these.
     signature, tag: which of a SavedModel's; several names joined by commas, or "all", go into one
         container; default: "serving_default" and "serve", or the only.
     checks: "keep": `Session.run` raises CheckFailed where an Assert or CheckNumerics fails.
@@ -67,10 +66,17 @@ def compile(
         _require_shapes(graphs, ways)
     parts = [_compiled(graph, ways, checks, times_s) for graph in graphs]
     with _timed("package", times_s):
-        options = _options(graphs, fp16) | _choices_used(parts, ways)
-        container = Container.of(graphs[0].name, parts, options)
-    container.tuned.update((chip.name, choices.tuned) for chip, _, choices in ways)
+        container = _container(parts, graphs, ways, fp16)
     return _with_times(container, times_s)
+
+
+def _container(
+    parts: Sequence[Compiled], graphs: Sequence[Graph], ways: Sequence[Way], fp16: bool
+) -> Container:
+    options = _options(graphs, fp16) | _choices_used(parts, ways)
+    container = Container.of(graphs[0].name, parts, options)
+    container.tuned.update((chip.name, choices.tuned) for chip, _, choices in ways)
+    return container
 
 
 def _choices_used(parts: Sequence[Compiled], ways: Sequence[Way]) -> dict[str, str]:
