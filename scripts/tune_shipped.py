@@ -58,11 +58,6 @@ class Row:
         """Whether its networks are those of `quantised`."""
         return find_chip(self.target).kind == "hexagon"
 
-    def only(self, names: Sequence[str] | None) -> Row:
-        """The row with some of its networks; None: with all."""
-        wanted = self.networks if names is None else [n for n in self.networks if n in names]
-        return replace(self, networks=wanted)
-
     @property
     def counted(self) -> bool:
         """Whether costs are counts of an emulator."""
@@ -124,16 +119,16 @@ def search(request: Request, title: str, minutes: float | None) -> None:
     print(f"{title}: {outcome.trials} trials, {outcome.applied} choices hold", flush=True)
 
 
-def make(row: Row, name: str, work: Path, end_s: float | None, zoo: Path) -> None:
-    """Tune a row and write its file."""
-    folder = work / name
+def make(name: str, networks: Sequence[str], work: Path, end_s: float | None, zoo: Path) -> None:
+    """Tune some networks of a row, and write the row's file."""
+    row, folder = ROWS[name], work / name
     requests = {n: request_of(row, n, zoo, folder) for n in row.networks}
-    for number, (network, request) in enumerate(requests.items()):
+    for number, network in enumerate(networks):
         left_s = None if end_s is None else end_s - time.monotonic()
         if left_s is not None and left_s <= 0:
             continue
-        share = None if left_s is None else left_s / 60 / (len(requests) - number)
-        search(request, f"{name} {network}", share)
+        share = None if left_s is None else left_s / 60 / (len(networks) - number)
+        search(requests[network], f"{name} {network}", share)
     found = holding(folder, find_chip(row.target), row.counted)
     print(written(in_all(requests, found), SHIPPED / row.file), flush=True)
 
@@ -155,7 +150,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Make the tuning records that come with dlcc.")
     parser.add_argument("rows", nargs="*", help=f"default: all of {', '.join(ROWS)} that can be")
     parser.add_argument("--minutes", type=float, help="to search, in all (default: until flat)")
-    parser.add_argument("--networks", nargs="+", help="(default: all of each row)")
+    parser.add_argument("--networks", nargs="+", help="to search (default: all of each row)")
     parser.add_argument("--list", action="store_true", help="tell what can be made here")
     parser.add_argument("--work", type=Path, help="databases (default: in the cache)")
     parser.add_argument("--folder", type=Path, help="frozen networks (default: in the cache)")
@@ -174,18 +169,18 @@ def main() -> int:
     log = logging.getLogger("dlcc")
     log.addHandler(logging.StreamHandler())
     log.setLevel(logging.INFO)
-    rows = {name: ROWS[name].only(args.networks) for name in args.rows or ROWS}
-    whys = {name: row.why_not() for name, row in rows.items()}
+    whys = {name: ROWS[name].why_not() for name in args.rows or ROWS}
     for name, why in whys.items():
         print(f"{name}: {why or 'can be made here'}", flush=True)
     able = [name for name, why in whys.items() if not why]
     if not args.list:
         work = args.work or cache_folder() / "tune-shipped"
-        floats = [n for name in able for n in rows[name].networks if not rows[name].eight_bit]
+        floats = [n for name in able for n in ROWS[name].networks if not ROWS[name].eight_bit]
         zoo = args.folder or folder_of(dict.fromkeys(floats))
         end_s = None if args.minutes is None else time.monotonic() + args.minutes * 60
         for name in able:
-            make(rows[name], name, work, end_s, zoo)
+            wanted = [n for n in ROWS[name].networks if n in (args.networks or ROWS[name].networks)]
+            make(name, wanted, work, end_s, zoo)
     return 1 if args.rows and len(able) < len(whys) else 0
 
 
