@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Sequence
 
@@ -59,21 +60,22 @@ def random_inputs(workloads: Sequence[str]) -> list[np.ndarray]:
 
 
 def distance(found: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> float:
-    """The largest difference of two results, relative to the largest value of each output."""
-    worst = 0.0
-    for one, other in zip(found, expected, strict=True):
-        if one.size == 0:
-            continue
-        a, b = one.astype("float64"), other.astype("float64")
-        same = np.isfinite(a) == np.isfinite(b)
-        if not same.all():
-            return float("inf")
-        finite = np.isfinite(a)
-        if not finite.any():
-            continue
-        largest = max(float(np.abs(b[finite]).max()), 1e-30)
-        worst = max(worst, float(np.abs(a[finite] - b[finite]).max()) / largest)
-    return worst
+    """The largest difference of two results, relative to the largest value of each output; infinite
+    where types, shapes, or places without a finite number differ."""
+    pairs = zip(found, expected, strict=True)
+    return max((_distance(one, other) for one, other in pairs), default=0.0)
+
+
+def _distance(found: np.ndarray, expected: np.ndarray) -> float:
+    if (found.shape, found.dtype) != (expected.shape, expected.dtype):
+        return math.inf
+    a, b = found.astype("float64"), expected.astype("float64")
+    finite = np.isfinite(b)
+    alike = np.array_equal(a[~finite], b[~finite], equal_nan=True)
+    if not alike or not np.isfinite(a[finite]).all():
+        return math.inf
+    largest = float(np.abs(b[finite]).max(initial=0.0)) or 1e-30
+    return float(np.abs(a[finite] - b[finite]).max(initial=0.0)) / largest
 
 
 def _apply(work: Conv2d | Matmul, x: relax.Expr, w: relax.Expr) -> relax.Expr:
