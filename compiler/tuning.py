@@ -13,7 +13,7 @@ from dlcc.compiler.container.manifest import TensorSpec
 from dlcc.compiler.errors import ShapeNeeded, UsageError
 from dlcc.targets.chips import Chip
 from dlcc.targets.kernels import kernels_in
-from dlcc.targets.registry import find_chip, kind
+from dlcc.targets.registry import find_chip
 from dlcc.targets.tuned import UNTUNED, Tuned
 
 if TYPE_CHECKING:
@@ -148,10 +148,3 @@ def _tell(chip: Chip, database: str, found: Best) -> None:
             chip.name,
             chip.name,
         )
-
-
-def has_knobs(chip: Chip) -> bool:
-    """Whether rules of a chip's kind have knobs."""
-    from dlcc.targets.registry import no_space
-
-    return kind(chip.kind).space is not no_space

@@ -1,11 +1,11 @@
-"""How many schedules of a kernel are tried in a second: searched, built and measured.
+"""How many choices a second a tuning session tries for one small kernel: searched, built, measured.
 
     .venv/bin/python scripts/bench_tuning.py               # some small kernels, on this machine
-    .venv/bin/python scripts/bench_tuning.py --batches 6 --json
+    .venv/bin/python scripts/bench_tuning.py --trials 80 --json
 
-The first batch starts with what is done once: workers import TVM, the kernel's results are
-computed without a schedule. It is told by itself. Exit code 1 when the other batches of a kernel
-try fewer than 3 schedules a second, the bar for small kernels on two cores.
+A network of many kernels tries one choice of each in the time that is told here for one. What is
+done once is told by itself: workers import TVM, and the default is built and measured. Exit code 1
+when a kernel gets fewer than 3 trials a second, the bar for small kernels on two cores.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import argparse
 import dataclasses
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from rich.console import Console
@@ -25,26 +27,27 @@ from tvm import relax
 from tvm.ir import IRModule
 from tvm.relax.op import nn
 
-from dlcc.targets.cpu.build import unscheduled
-from dlcc.targets.registry import find_chip
-from dlcc.tuning.kernels import Kernel, kernels_of
-from dlcc.tuning.trials import KernelTrials, Place
-from dlcc.tuning.workers.pool import Workers
+from dlcc.targets.names import with_names
+from dlcc.targets.registry import KINDS, DeviceOptions, find_chip
+from dlcc.tuning.request import Budget, Request
+from dlcc.tuning.session import tune
 
 BAR = 3.0
-BUILDERS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """One kernel. first_s: of the first batch. per_s: trials a second of the others.
-    default_us, best_us: its time with our rules and with the best schedule found."""
+    """One kernel. search: over knobs, or over traces. first_s: until the default was measured.
+    per_s: trials a second from then on. end_s: to verify what was found.
+    default_us, best_us: its time with our rules and with the best choice."""
 
     kernel: str
+    search: str
     trials: int
     failed: int
     first_s: float
     per_s: float
+    end_s: float
     default_us: float
     best_us: float
 
@@ -53,15 +56,32 @@ class Throughput:
         return self.per_s >= BAR
 
 
+@dataclass
+class Clock:
+    """Hears of a session: when it knew its tasks, and when each batch was recorded."""
+
+    began_s: float = 0.0
+    batches_s: list[float] = field(default_factory=list)
+
+    def began(self, *_: object) -> None:
+        self.began_s = time.perf_counter()
+
+    def batch(self, *_: object) -> None:
+        self.batches_s.append(time.perf_counter())
+
+    def said(self, message: str) -> None:
+        """Nothing that matters here."""
+
+
 def model(shape: tuple[int, ...], make: Callable[[relax.Var], relax.Expr]) -> IRModule:
-    """A module whose `main` takes one tensor and returns (make(…),)."""
+    """A network of one kernel, of one tensor."""
     bb = relax.BlockBuilder()
     x = relax.Var("x", relax.TensorType(shape, "float32"))
-    with bb.function("main", [x]):
+    with bb.function("main", [x], attrs={"num_input": 1}):
         with bb.dataflow():
-            out = bb.emit_output(relax.Tuple([bb.emit(make(x))]))
-        bb.emit_func_output(out)
-    return bb.get()
+            y = bb.emit_output(make(x))
+        bb.emit_func_output(relax.Tuple([y]))
+    return with_names(bb.get(), {}, ["y"])
 
 
 def weight(*shape: int) -> relax.Expr:
@@ -80,36 +100,56 @@ KERNELS = {
 }
 
 
-def measure(name: str, kernel: Kernel, batches: int, size: int) -> Throughput:
-    """Tune one kernel for a few batches."""
-    with Workers(BUILDERS) as builders, Workers(1) as runners:
-        trials = KernelTrials(kernel, find_chip("host"), Place("local"), builders, runners)
-        started = time.perf_counter()
-        rows = trials.batch(size)
-        first_s = time.perf_counter() - started
-        started = time.perf_counter()
-        for _ in range(batches - 1):
-            rows += trials.batch(size)
-        rest_s = time.perf_counter() - started
-    default, best = rows[0].cost or 0.0, trials.best or 0.0
-    failed = sum(row.cost is None for row in rows)
-    per_s = (len(rows) - size) / rest_s
-    return Throughput(name, len(rows), failed, first_s, per_s, default * 1e6, best * 1e6)
+def measure(name: str, module: IRModule, trials: int) -> Throughput:
+    """Tune one kernel."""
+    chip, clock = find_chip("host"), Clock()
+    shape = [int(extent) for extent in module["main"].params[0].ty.shape]
+    with tempfile.TemporaryDirectory() as folder:
+        started_s = time.perf_counter()
+        outcome = tune(
+            Request(
+                module=module,
+                kind=KINDS["host"],
+                chip=chip,
+                addresses=["local"],
+                options=DeviceOptions(threads=1),
+                feeds=[np.random.default_rng(0).standard_normal(shape, "float32")],
+                database=Path(folder),
+                budget=Budget(trials),
+            ),
+            clock,
+        )
+        ended_s = time.perf_counter()
+    (row,) = outcome.tasks
+    return Throughput(
+        kernel=name,
+        search="knobs" if " " in row.workload else "traces",
+        trials=row.trials,
+        failed=row.failed,
+        first_s=clock.began_s - started_s,
+        per_s=len(clock.batches_s) / (clock.batches_s[-1] - clock.began_s),
+        end_s=ended_s - clock.batches_s[-1],
+        default_us=(row.default_s or 0.0) * 1e6,
+        best_us=(row.best_s or 0.0) * 1e6,
+    )
 
 
 def show(rows: list[Throughput]) -> None:
     table = Table()
     table.add_column("kernel")
-    for heading in ("trials", "failed", "first batch s", "trials/s", "default us", "best us"):
+    for heading in ("search", "trials", "failed", "first s", "trials/s", "end s", "default us"):
         table.add_column(heading, justify="right")
+    table.add_column("best us", justify="right")
     for row in rows:
         colour = "green" if row.passed else "red"
         table.add_row(
             row.kernel,
+            row.search,
             str(row.trials),
             str(row.failed),
             f"{row.first_s:.1f}",
             f"[{colour}]{row.per_s:.1f}[/{colour}]",
+            f"{row.end_s:.1f}",
             f"{row.default_us:.1f}",
             f"{row.best_us:.1f}",
         )
@@ -118,17 +158,12 @@ def show(rows: list[Throughput]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure how fast kernels are tuned.")
-    parser.add_argument("--batches", type=int, default=4, help="of each kernel (default 4)")
-    parser.add_argument("--size", type=int, default=16, help="schedules of a batch (default 16)")
+    parser.add_argument("--trials", type=int, default=40, help="of each kernel (default 40)")
     parser.add_argument("--json", action="store_true", help="rows as JSON")
     args = parser.parse_args()
-    if args.batches < 2:
-        parser.error("the first batch is told by itself: at least 2")
-    chip = find_chip("host")
-    rows = [
-        measure(name, kernels_of(unscheduled(mod, chip))[0], args.batches, args.size)
-        for name, mod in KERNELS.items()
-    ]
+    if args.trials < 2:
+        parser.error("the first trial is the default: at least 2")
+    rows = [measure(name, module, args.trials) for name, module in KERNELS.items()]
     if args.json:
         print(json.dumps([dataclasses.asdict(row) for row in rows], indent=2))
     else:

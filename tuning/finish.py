@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 
 from dlcc.targets.tuned import Knobs
 from dlcc.tuning.checks import NETWORK_TOLERANCE, TOLERANCE
-from dlcc.tuning.jobs import Check, Checked, Compare, Compared, Failed, Measure, Measured
-from dlcc.tuning.lanes import Lanes
 from dlcc.tuning.ledger import Ledger
 from dlcc.tuning.noise import mostly_faster, ratio, wins
+from dlcc.tuning.pipeline import Pipeline
 from dlcc.tuning.record import choice_id
 from dlcc.tuning.tasks import Task
+from dlcc.tuning.workers.jobs import Check, Checked, Compare, Compared, Failed, Measure, Measured
 
 CONFIRM_ROUNDS = 15
 COMPARE_ROUNDS = 31
@@ -37,7 +37,7 @@ class Ending:
     notes: list[str] = field(default_factory=list)
 
 
-def finish(lanes: Lanes, tasks: Sequence[Task], ledger: Ledger, reward: str) -> Ending:
+def finish(pipeline: Pipeline, tasks: Sequence[Task], ledger: Ledger, reward: str) -> Ending:
     """Decide for each task, and record it."""
     ending = Ending()
     chosen: Chosen = {}
@@ -48,21 +48,23 @@ def finish(lanes: Lanes, tasks: Sequence[Task], ledger: Ledger, reward: str) -> 
             if task.workload not in chosen and len(candidates := task.candidates(reward)) > attempt
             if choice_id(candidates[attempt]) not in task.refused
         }
-        new = _right(lanes, new, ledger, ending)
+        new = _right(pipeline, new, ledger, ending)
         if new:
-            chosen = _confirmed(lanes, {w: k for w, (k, _) in chosen.items()} | new, reward, ending)
-    ending.chosen = _better(lanes, chosen, ending)
+            chosen = _confirmed(
+                pipeline, {w: k for w, (k, _) in chosen.items()} | new, reward, ending
+            )
+    ending.chosen = _better(pipeline, chosen, ending)
     ledger.final({t.workload: ending.chosen.get(t.workload, ({}, 1.0)) for t in tasks})
     return ending
 
 
 def _right(
-    lanes: Lanes, choices: Mapping[str, Knobs], ledger: Ledger, ending: Ending
+    pipeline: Pipeline, choices: Mapping[str, Knobs], ledger: Ledger, ending: Ending
 ) -> dict[str, Knobs]:
     """Those whose kernel computes on random data what the default's does."""
     if not choices:
         return {}
-    answer = lanes.ask(Check(choices))
+    answer = pipeline.ask(Check(choices))
     if isinstance(answer, Checked):
         wrong = {w: e for w, e in answer.errors.items() if not e <= TOLERANCE}
         for workload, error in wrong.items():
@@ -79,12 +81,14 @@ def _right(
     items = list(choices.items())
     half = len(items) // 2
     halves = (dict(items[:half]), dict(items[half:]))
-    return {w: c for part in halves for w, c in _right(lanes, part, ledger, ending).items()}
+    return {w: c for part in halves for w, c in _right(pipeline, part, ledger, ending).items()}
 
 
-def _confirmed(lanes: Lanes, choices: Mapping[str, Knobs], reward: str, ending: Ending) -> Chosen:
+def _confirmed(
+    pipeline: Pipeline, choices: Mapping[str, Knobs], reward: str, ending: Ending
+) -> Chosen:
     """Those that beat the default by more than the noise when all are measured together."""
-    answer = lanes.ask(Measure(choices, CONFIRM_ROUNDS))
+    answer = pipeline.ask(Measure(choices, CONFIRM_ROUNDS))
     if not isinstance(answer, Measured) or answer.error > NETWORK_TOLERANCE:
         why = answer.what if isinstance(answer, Failed) else "the result is another one"
         ending.notes.append(f"all choices together: {why}; the defaults stay")
@@ -96,11 +100,11 @@ def _confirmed(lanes: Lanes, choices: Mapping[str, Knobs], reward: str, ending: 
     return won
 
 
-def _better(lanes: Lanes, chosen: Chosen, ending: Ending) -> Chosen:
+def _better(pipeline: Pipeline, chosen: Chosen, ending: Ending) -> Chosen:
     """All of them if the whole network is right and faster with them, else none."""
     if not chosen:
         return {}
-    answer = lanes.ask(Compare({w: knobs for w, (knobs, _) in chosen.items()}, COMPARE_ROUNDS))
+    answer = pipeline.ask(Compare({w: knobs for w, (knobs, _) in chosen.items()}, COMPARE_ROUNDS))
     if not isinstance(answer, Compared):
         assert isinstance(answer, Failed)
         ending.notes.append(f"the whole network: {answer.what}; the defaults stay")

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 
 from dlcc.targets.tuned import Knobs
 from dlcc.tuning.database import Database, read
-from dlcc.tuning.jobs import Choices, Measured
 from dlcc.tuning.noise import ratio
 from dlcc.tuning.record import DeviceClass, Record, Reward
 from dlcc.tuning.request import Request
 from dlcc.tuning.target import device_class, isa, key_of, tools_of
 from dlcc.tuning.tasks import Task, restore
 from dlcc.tuning.tracing import TRACE
+from dlcc.tuning.workers.jobs import Choices, Measured
 
 
 class Ledger:

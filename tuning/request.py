@@ -32,7 +32,8 @@ class Budget:
 class Request:
     """module: optimised, its `main` takes the feeds. kind: Python module of the kind of target.
     addresses: one for each device that may be used at once. job_limit_s: the least that one build
-    and measurement may take; None: five times what the first one took."""
+    or measurement may take; None: five times what the first ones took. cluster: address of a Dask
+    scheduler whose workers build; "": this machine does."""
 
     module: IRModule
     kind: str
@@ -43,6 +44,7 @@ class Request:
     database: Path
     budget: Budget = field(default_factory=Budget)
     job_limit_s: float | None = None
+    cluster: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,18 @@ class TaskRow:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceRow:
+    """What became of a device. trials, failed: of this session. set_aside: how often, and `why` the
+    last time."""
+
+    address: str
+    trials: int
+    failed: int
+    set_aside: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What a session leaves. before, after: one inference of the whole network, as the last step
     measured it in turns, in seconds or counts; None where nothing was compared.
@@ -83,6 +97,7 @@ class Outcome:
     database: str
     notes: Sequence[str]
     tasks: Sequence[TaskRow]
+    devices: Sequence[DeviceRow]
 
 
 class Watch(Protocol):

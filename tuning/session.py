@@ -12,8 +12,8 @@ import pickle
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,27 +22,22 @@ from dlcc.targets.tuned import Knobs
 from dlcc.tuning.checks import NETWORK_TOLERANCE
 from dlcc.tuning.database import Database, writing
 from dlcc.tuning.finish import Ending, finish
-from dlcc.tuning.jobs import Failed, Measure, Measured, Setup
-from dlcc.tuning.lanes import MOST_LOSSES, Lanes
 from dlcc.tuning.ledger import Ledger
 from dlcc.tuning.noise import ratio
+from dlcc.tuning.pipeline import DEFAULT, Done, Pipeline
 from dlcc.tuning.record import Reward
-from dlcc.tuning.request import Outcome, Request, TaskRow, Watch, in_units, row_of
+from dlcc.tuning.request import DeviceRow, Outcome, Request, TaskRow, Watch, in_units, row_of
 from dlcc.tuning.searches import Searches
 from dlcc.tuning.tasks import Task, tasks_of
+from dlcc.tuning.workers.builders import LocalBuilders
+from dlcc.tuning.workers.cluster import ClusterBuilders
+from dlcc.tuning.workers.devices import Devices, Lane
+from dlcc.tuning.workers.jobs import BuildSetup, Choices, DeviceSetup, Failed, Measure, Measured
 
 log = logging.getLogger("dlcc")
 
 ROUNDS = 3  # how often a batch and the default take turns
 LEAST_SHARE = 0.001  # of the run: below, a kernel is not worth a trial
-
-
-@dataclass(slots=True)
-class Batch:
-    """Choices that are measured together. losses: devices that were lost with them."""
-
-    choices: dict[str, Knobs]
-    losses: int = 0
 
 
 @dataclass(slots=True)
@@ -54,10 +49,10 @@ class Trials:
     ledger: Ledger
     watch: Watch
     end_s: float | None
-    again: deque[Batch] = field(default_factory=deque)
+    again: deque[Choices] = field(default_factory=deque)
     under_way: int = 0
 
-    def next(self) -> Batch | None:
+    def next(self) -> Choices | None:
         """What to measure next; None when there is nothing now."""
         if self.again:
             return self.again.popleft()
@@ -68,7 +63,7 @@ class Trials:
         for task in self._eager():
             if len(choices) < left and (choice := task.search.ask()) is not None:
                 choices[task.workload] = choice
-        return Batch(choices) if choices else None
+        return choices or None
 
     def _left(self) -> float:
         wanted = self.request.budget.trials
@@ -80,24 +75,28 @@ class Trials:
         eager = [task for task in self.tasks if not task.flat]
         return eager or (self.tasks if self.request.budget.trials is not None else ())
 
-    def take(self, batch: Batch, answer: object) -> None:
+    def take(self, done: Done) -> None:
         """Record what came out of a batch, or split it."""
+        choices, answer = done.ticket, done.answer
+        assert isinstance(choices, dict)
+        self.under_way -= len(choices)
+        trials, failed = self.ledger.trials, self.ledger.failed
         if isinstance(answer, Measured) and answer.error <= NETWORK_TOLERANCE:
-            self.ledger.measured(batch.choices, answer)
-        elif isinstance(answer, Failed) and answer.lost and batch.losses + 1 < MOST_LOSSES:
-            self.again.append(Batch(batch.choices, batch.losses + 1))
-            return
-        elif len(batch.choices) > 1:
-            items = list(batch.choices.items())
+            self.ledger.measured(choices, answer)
+        elif len(choices) > 1:
+            items = list(choices.items())
             half = len(items) // 2
-            self.again += [Batch(dict(items[:half])), Batch(dict(items[half:]))]
+            self.again += [dict(items[:half]), dict(items[half:])]
             return
         else:
-            self._blame(batch, answer)
+            self._blame(choices, answer)
+        if done.lane is not None:
+            done.lane.trials += self.ledger.trials - trials
+            done.lane.failed += self.ledger.failed - failed
         self.watch.batch(self.tasks, self.ledger.trials, self.request.budget)
 
-    def _blame(self, batch: Batch, answer: object) -> None:
-        ((workload, knobs),) = batch.choices.items()
+    def _blame(self, choices: Choices, answer: object) -> None:
+        ((workload, knobs),) = choices.items()
         if isinstance(answer, Measured):
             cost = ratio(answer.tuned[workload], answer.default[workload])
             why = f"wrong result: off by {answer.error:.1e} of the largest output"
@@ -109,47 +108,57 @@ class Trials:
 
 def tune(request: Request, watch: Watch) -> Outcome:
     """Tune a model. Raises DlccError; KeyboardInterrupt loses at most the batch under way."""
-    with (
-        writing(request.database) as database,
-        _module_file(request) as module,
-        Lanes(_setup(request, module), request.addresses, watch.said, request.job_limit_s) as lanes,
-    ):
-        first = _first(lanes)
+    with working(request, watch.said) as pipeline, writing(request.database) as database:
+        first = _first(pipeline)
         ledger = _ledger(database, request, first)
         tasks = _tasks(request, first)
         ledger.begin(tasks)
         watch.began(tasks, first.reward, ledger.trials, ledger.restored)
         hours = request.budget.hours
         end_s = None if hours is None else time.monotonic() + hours * 3600
-        _measure_all(Trials(request, tasks, ledger, watch, end_s), lanes)
+        _measure_all(Trials(request, tasks, ledger, watch, end_s), pipeline)
         if tasks:
             watch.said("verifying the best choices together")
         else:
             watch.said("nothing to tune: no kernel of the model has choices for this target")
-        ending = finish(lanes, tasks, ledger, first.reward)
-    return _outcome(request, tasks, ledger, first.reward, ending)
+        ending = finish(pipeline, tasks, ledger, first.reward)
+        devices = [_device_row(lane) for lane in pipeline.devices.lanes]
+    return _outcome(request, tasks, ledger, first.reward, ending, devices)
 
 
-def _measure_all(trials: Trials, lanes: Lanes) -> None:
+@contextmanager
+def working(request: Request, say: Callable[[str], None]) -> Iterator[Pipeline]:
+    """Those who build and measure for a session."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dlcc-tune-")))
+        model, default = str(folder / "model"), str(folder / DEFAULT)
+        Path(model).write_bytes(pickle.dumps(request.module))
+        kind, chip = request.kind, request.chip
+        setup = BuildSetup(model, kind, chip, str(folder))
+        builders: LocalBuilders | ClusterBuilders
+        if request.cluster:
+            builders = stack.enter_context(ClusterBuilders(setup, request.cluster))
+        else:
+            builders = stack.enter_context(LocalBuilders(setup))
+        there = DeviceSetup(kind, chip, "", request.options, request.feeds, default)
+        devices = stack.enter_context(Devices(there, request.addresses, say))
+        yield Pipeline(builders, devices, request.job_limit_s)
+
+
+def _measure_all(trials: Trials, pipeline: Pipeline) -> None:
     while True:
-        nothing_left = False
-        for lane in lanes.idle():
-            if (batch := trials.next()) is None:
-                nothing_left = True
-                break
-            trials.under_way += len(batch.choices)
-            lanes.submit(lane, Measure(batch.choices, ROUNDS), batch)
-        if nothing_left and not trials.under_way:
+        while pipeline.free and (batch := trials.next()) is not None:
+            trials.under_way += len(batch)
+            pipeline.submit(Measure(batch, ROUNDS), batch)
+        if not pipeline.busy:
             return
-        for _, done, answer in lanes.answers():
-            assert isinstance(done, Batch)
-            trials.under_way -= len(done.choices)
-            trials.take(done, answer)
+        for done in pipeline.answers():
+            trials.take(done)
 
 
-def _first(lanes: Lanes) -> Measured:
+def _first(pipeline: Pipeline) -> Measured:
     """The model as the compiler makes it; raises DeviceError, ToolchainError."""
-    answer = lanes.first()
+    answer = pipeline.first()
     if isinstance(answer, Measured):
         return answer
     assert isinstance(answer, Failed)
@@ -171,23 +180,17 @@ def _ledger(database: Database, request: Request, first: Measured) -> Ledger:
     return Ledger(database, request, reward, threads)
 
 
-@contextmanager
-def _module_file(request: Request) -> Iterator[str]:
-    """The module as a file, which every worker reads."""
-    with tempfile.TemporaryDirectory(prefix="dlcc-tune-") as folder:
-        path = Path(folder) / "module"
-        path.write_bytes(pickle.dumps(request.module))
-        yield str(path)
-
-
-def _setup(request: Request, module: str) -> Setup:
-    return Setup(
-        module, request.kind, request.chip, request.addresses[0], request.options, request.feeds
-    )
+def _device_row(lane: Lane) -> DeviceRow:
+    return DeviceRow(lane.address, lane.trials, lane.failed, lane.times, lane.why)
 
 
 def _outcome(
-    request: Request, tasks: Sequence[Task], ledger: Ledger, reward: str, ending: Ending
+    request: Request,
+    tasks: Sequence[Task],
+    ledger: Ledger,
+    reward: str,
+    ending: Ending,
+    devices: Sequence[DeviceRow],
 ) -> Outcome:
     rows: list[TaskRow] = [
         row_of(task, reward, *ending.chosen.get(task.workload, ({}, 1.0))) for task in tasks
@@ -208,4 +211,5 @@ def _outcome(
         database=str(request.database),
         notes=ending.notes,
         tasks=rows,
+        devices=devices,
     )

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dlcc.targets.tuned import Knobs
-from dlcc.tuning.jobs import Measured
 from dlcc.tuning.noise import MARGIN
 from dlcc.tuning.record import Record, choice_id
 from dlcc.tuning.template import Search
+from dlcc.tuning.workers.jobs import Measured
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from tvm import tirx
 
 from dlcc.targets.chips import Chip
 from dlcc.targets.tuned import Knobs, Tuned
-from dlcc.tuning.metaschedule.search import Candidate, KernelSearch, Measured
+from dlcc.tuning.metaschedule.search import KernelSearch
 from dlcc.tuning.template import BETTER
 
 AT_ONCE = 8  # candidates that are asked for together: the model of costs learns in between
@@ -25,9 +25,8 @@ class TraceSearch:
 
     def __init__(self, kernel: tirx.PrimFunc, chip: Chip) -> None:
         self._search = KernelSearch(kernel, chip)
-        self._search.tell([Measured(Candidate(), 1.0)])
-        self._queue: deque[Candidate] = deque()
-        self._told: list[Measured] = []
+        self._queue: deque[str] = deque()
+        self._told: list[tuple[str, float | None]] = []
         self._best = 1.0
         self._idle = 0
         self._ended = False
@@ -38,13 +37,12 @@ class TraceSearch:
             self._search.tell(told)
             self._queue.extend(self._search.ask(AT_ONCE))
             self._ended = not self._queue
-        trace = self._queue.popleft().trace if self._queue else None
-        return None if trace is None else {TRACE: trace}
+        return {TRACE: self._queue.popleft()} if self._queue else None
 
     def tell(self, choice: Knobs, ratio: float | None) -> None:
         if not choice:
             return
-        self._told.append(Measured(Candidate(str(choice[TRACE])), ratio))
+        self._told.append((str(choice[TRACE]), ratio))
         if ratio is not None and ratio < self._best * BETTER:
             self._best, self._idle = ratio, 0
         else:

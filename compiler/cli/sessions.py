@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -39,27 +40,28 @@ def request_of(
     device: str | None,
     database: Path | None,
     budget: Budget,
-    threads: int | None,
-    time_limit_s: float,
+    options: DeviceOptions,
+    cluster: str,
 ) -> Request:
     """The session that the options ask for."""
     chip = prepared.chip
-    address = device or _first_that_opens(chip, time_limit_s)
+    address = device or _first_that_opens(chip, options.time_limit_s)
     feeds = gather_feeds(prepared.inputs, (), None, SEED)
     folder = database or Path(f"{prepared.name}.tuning")
-    if threads is None and address == "emulator" and chip.gpu is None:
-        threads = 1  # emulators of CPUs count the instructions of one thread
+    if options.threads is None and address == "emulator" and chip.gpu is None:
+        options = replace(options, threads=1)  # emulators of CPUs count those of one thread
     if database is None:
         LOG.info("records are kept in %s", folder)
     return Request(
         module=prepared.module,
         kind=KINDS[chip.kind],
         chip=chip,
-        addresses=addresses_of(address, time_limit_s),
-        options=DeviceOptions(threads, time_limit_s),
+        addresses=addresses_of(address, options.time_limit_s),
+        options=options,
         feeds=as_pairs(check_feeds(prepared.inputs, feeds)),
         database=folder,
         budget=budget,
+        cluster=cluster,
     )
 
 

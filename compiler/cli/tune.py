@@ -43,6 +43,12 @@ from dlcc.compiler.cli.verbs import Part, Verb, json_option, part_options, time_
     help="Folder of the records; default: the model's name with .tuning, in this folder.",
 )
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="CPU threads; default: all.")
+@click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    default="",
+    help="Scheduler of Dask workers that build, tcp://HOST:PORT; default: this machine builds.",
+)
 @time_limit_option
 @input_option
 @output_option
@@ -57,6 +63,7 @@ def tune(
     until_flat: bool,
     database: Path | None,
     threads: int | None,
+    cluster: str,
     time_limit_s: float,
     inputs: Sequence[tuple[str, Shape | None]],
     outputs: Sequence[str],
@@ -73,17 +80,16 @@ def tune(
     from dlcc.compiler.cli.show import show
     from dlcc.compiler.cli.watching import write_report
     from dlcc.compiler.tuning import prepare
+    from dlcc.targets.registry import DeviceOptions
     from dlcc.tuning.session import tune as run
 
     budget = budget_of(trials, hours, until_flat)
+    ends = dict(inputs) or None, list(outputs) or None
     with talk.step(f"reading {model}"):
-        prepared = prepare(
-            model, target, inputs=dict(inputs) or None, outputs=list(outputs) or None,
-            **part._asdict(),
-        )  # fmt: skip
-    request = request_of(prepared, device, database, budget, threads, time_limit_s)
-    title = f"{prepared.name} for {request.chip.name}"
-    with ended(request, title) as watch:
+        prepared = prepare(model, target, inputs=ends[0], outputs=ends[1], **part._asdict())
+    options = DeviceOptions(threads, time_limit_s)
+    request = request_of(prepared, device, database, budget, options, cluster)
+    with ended(request, f"{prepared.name} for {request.chip.name}") as watch:
         outcome = run(request, watch)
-    talk.LOG.info("report: %s", write_report(title, request, outcome))
+    talk.LOG.info("report: %s", write_report(watch.title, request, outcome))
     show(outcome, as_json)

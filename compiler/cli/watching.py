@@ -16,7 +16,7 @@ from dlcc.tuning.progress import Mode, Progress, State, TaskState
 from dlcc.tuning.record import Group
 from dlcc.tuning.report.gather import reports_of
 from dlcc.tuning.report.page import REPORT, write
-from dlcc.tuning.report.values import EndToEnd, Report, TaskResult
+from dlcc.tuning.report.values import DeviceResult, EndToEnd, Report, TaskResult
 from dlcc.tuning.request import Budget, Outcome, Request, TaskRow
 from dlcc.tuning.tasks import Task
 
@@ -25,6 +25,7 @@ class Shown(Closing):
     """Hears of a session and shows it.   trials: how many are in the database by now."""
 
     def __init__(self, title: str, request: Request, mode: Mode) -> None:
+        self.title = title
         self.trials = 0
         self._progress = Progress(title, request.database, mode)
         self._budget = request.budget
@@ -111,6 +112,9 @@ def _with_outcome(report: Report, request: Request, outcome: Outcome) -> Report:
         report,
         tasks=tasks,
         device=outcome.device,
+        devices=[
+            DeviceResult(d.address, d.trials, d.failed, d.set_aside, d.why) for d in outcome.devices
+        ],
         end_to_end=measured,
         peak_macs=peak_macs,
         notes=[*outcome.notes, *peak],

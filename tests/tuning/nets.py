@@ -16,6 +16,7 @@ from dlcc.tuning.record import Record
 from dlcc.tuning.request import Budget, Request
 
 R = relax.op
+HOST = find_chip("host")
 SHAPE = (1, 16, 16, 8)
 FEED = np.random.default_rng(1).standard_normal(SHAPE, "float32")
 
@@ -60,7 +61,7 @@ def request(
     return Request(
         module=network() if module is None else module,
         kind=kind,
-        chip=find_chip("host"),
+        chip=HOST,
         addresses=["local"],
         options=DeviceOptions(threads=1),
         feeds=[FEED if module is None else np.ones((32, 64), "float32")],

@@ -1,4 +1,4 @@
-"""Jobs that misbehave, for the tests of workers."""
+"""A worker that misbehaves, for the tests of workers. Jobs are (what to do, a value)."""
 
 from __future__ import annotations
 
@@ -7,66 +7,69 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from dlcc.targets.errors import UsageError
-from dlcc.tuning.workers.wire import Message
 
 
-def probe(message: Message) -> Message:
-    """Do what the request says."""
-    return DOING[str(message.fields["doing"])](message)
+@contextmanager
+def probing() -> Iterator[Callable[[tuple[str, Any]], object]]:
+    """Do what jobs say."""
+    yield lambda job: DOING[job[0]](job[1])
 
 
-def echo(message: Message) -> Message:
-    return Message({"value": message.fields["value"], "pid": os.getpid()}, message.pieces)
+@contextmanager
+def never() -> Iterator[None]:
+    """A worker that ends before it is ready."""
+    sys.exit("no memory left")
+    yield
 
 
-def fail(_: Message) -> Message:
-    return Message({"value": 1 // 0})
+def echo(value: object) -> object:
+    return value, os.getpid()
 
 
-def refuse(_: Message) -> Message:
+def fail(_: object) -> object:
+    return 1 // 0
+
+
+def refuse(_: object) -> object:
     raise UsageError("it is refused", hint="ask for something else")
 
 
-def crash(_: Message) -> Message:
+def crash(_: object) -> object:
     """Read address 0."""
-    return Message({"value": ctypes.string_at(0)})
+    return ctypes.string_at(0)
 
 
-def leave(_: Message) -> Message:
+def leave(_: object) -> object:
+    print("farewell", flush=True)  # noqa: T201
     os._exit(3)
 
 
-def chatter(message: Message) -> Message:
+def chatter(_: object) -> object:
     """Answer with what is no message."""
-    os.write(int(sys.argv[3]), b"\xff" * 64)
-    return echo(message)
+    return os.write(int(sys.argv[1]), b"\xff" * 64)
 
 
-def hang(_: Message) -> Message:
+def chat(value: object) -> object:
+    print("ahem", flush=True)  # noqa: T201  a candidate may
+    return value
+
+
+def hang(_: object) -> object:
     while True:
         time.sleep(60)
 
 
-def sleep(message: Message) -> Message:
-    time.sleep(3)
-    return echo(message)
-
-
-def spawn(_: Message) -> Message:
+def spawn(_: object) -> object:
     """Start a process that nobody waits for."""
-    child = subprocess.Popen(["sleep", "1000"])
-    return Message({"child": child.pid, "pid": os.getpid()})
+    return subprocess.Popen(["sleep", "1000"]).pid
 
 
-def printing(_: Message) -> Message:
-    print("ahem", flush=True)  # noqa: T201  a candidate may
-    return Message({"value": "printed"})
-
-
-DOING: dict[str, Callable[[Message], Message]] = {
+DOING: dict[str, Callable[[Any], object]] = {
     "echo": echo,
     "fail": fail,
     "refuse": refuse,
@@ -74,8 +77,6 @@ DOING: dict[str, Callable[[Message], Message]] = {
     "leave": leave,
     "chatter": chatter,
     "hang": hang,
-    "sleep": sleep,
     "spawn": spawn,
-    "print": printing,
+    "print": chat,
 }
-JOBS = {"probe": probe}

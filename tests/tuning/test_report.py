@@ -80,7 +80,7 @@ TASK = TaskResult(
 REPORT = Report(
     *("mobilenet_v2", "host", "znver3", 2, "local", "seconds", "TVM 0.27.0.post1, rules 3"),
     tasks=[TASK],
-    devices=[DeviceResult("rpc://127.0.0.1:9090", 40, 2, "set aside for 5 s: it was lost")],
+    devices=[DeviceResult("rpc://127.0.0.1:9090", 40, 2, 3, "it was lost")],
     end_to_end=EndToEnd(4e-3, 3e-3),
     peak_macs=2e10,
     notes=["dense fell back to the default: it was not faster in the whole network"],
@@ -95,7 +95,7 @@ class TestPage:
             *("conv1/Conv2D", "3", "50.0%", "40", "2"),
             *("0.200 ms", "0.100 ms", "2.00x", "50%", "tile_m 6"),
         ]
-        assert devices[1][0] == "rpc://127.0.0.1:9090"
+        assert devices[1] == ["rpc://127.0.0.1:9090", "40", "2", "3", "it was lost"]
         assert "seconds, measured on the device" in shown.text
         assert "4.000 ms before, 3.000 ms after: 1.33x as fast; measured in turns" in shown.text
         assert "0.200 ms before, 0.100 ms after: 2.00x as fast" in shown.text
@@ -122,7 +122,7 @@ class TestPage:
     @given(st.text() | st.sampled_from(["<script>x</script>", "'\"><img src=x>", "]]>", "\x1b[2J"]))
     def test_whatever_a_model_calls_its_nodes(self, name: str) -> None:
         task = replace(TASK, label=name, workload=name, choice=name)
-        device = DeviceResult(name, 1, 1, name)
+        device = DeviceResult(name, 1, 1, 1, name)
         report = replace(REPORT, title=name, tasks=[task], devices=[device], notes=[name])
         content = page([report])
         Page(content)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from dlcc.compiler.cli.main import main
@@ -12,6 +11,7 @@ from dlcc.targets.workload import Conv2d, Matmul, parse
 from dlcc.tuning.database import read
 from dlcc.tuning.progress import LOG
 from dlcc.tuning.report.page import REPORT
+from tests.cli.test_cli_tune import MODEL
 from tests.tuning.test_report import Page
 
 
@@ -29,22 +29,13 @@ def test_multiply_accumulates(workload: Conv2d | Matmul, macs: int) -> None:
     assert parse(str(workload)).macs == macs
 
 
-def model(path: Path) -> Path:
-    """A convolution that has knobs, as a frozen graph."""
-    tf = pytest.importorskip("tensorflow")
-    weights = np.random.default_rng(0).standard_normal((3, 3, 16, 32), "float32")
-    with tf.Graph().as_default() as graph:
-        x = tf.compat.v1.placeholder(tf.float32, (1, 28, 28, 16), name="x")
-        tf.nn.conv2d(x, weights, 1, "SAME", name="y")
-        path.write_bytes(graph.as_graph_def().SerializeToString())
-    return path
-
-
 def test_a_session_leaves_a_log_and_a_report(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "m.tuning"
-    command = ["tune", str(model(tmp_path / "m.pb")), "--database", str(folder), "--trials"]
+    model = tmp_path / "m.pbtxt"
+    model.write_text(MODEL)
+    command = ["tune", str(model), "--database", str(folder), "--trials"]
     assert main([*command, "3"]) == 0
     first = capsys.readouterr()
     assert f"report: {folder / REPORT}" in first.err

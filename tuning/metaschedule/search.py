@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import tvm_ffi
@@ -59,45 +59,24 @@ def effort_for(kernel: tirx.PrimFunc) -> Effort:
     return Effort(population=12, generations=1) if blocks > MANY_BLOCKS else Effort()
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A schedule to be measured. trace: None for the one that our own rules make."""
-
-    trace: str | None = None
-
-    @property
-    def default(self) -> bool:
-        return self.trace is None
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """A candidate and its cost, in whatever is counted; None where it did not run."""
-
-    candidate: Candidate
-    cost: float | None
-
-
-@dataclass
 class KernelSearch:
-    """The search for one kernel, unscheduled. `restore` first what is known of it.
+    """The search for one kernel, unscheduled: of traces, which are schedules as JSON.
 
-    The first candidate of all is our own schedule, so that none is chosen that is worse."""
+    `tell` first what is known of it. What our own rules make is no candidate: costs are what they
+    are compared with."""
 
-    kernel: tirx.PrimFunc
-    chip: Chip
-    seed: int = 1
-    effort: Effort = field(default_factory=Effort)
-
-    def __post_init__(self) -> None:
+    def __init__(
+        self, kernel: tirx.PrimFunc, chip: Chip, seed: int = 1, effort: Effort | None = None
+    ) -> None:
         if importlib.util.find_spec("xgboost") is None:
             raise ToolchainError(
                 "the search needs a model of costs: xgboost is not installed",
                 hint="pip install 'dlcc[tune]'",
             )
-        bare = self.kernel.with_attr("global_symbol", "main")
-        self._module = IRModule({"main": bare})
-        self._target = search_target(self.chip)
+        self.kernel, self.chip, self.seed = kernel, chip, seed
+        self.effort = effort or effort_for(kernel)
+        self._module = IRModule({"main": kernel.with_attr("global_symbol", "main")})
+        self._target = search_target(chip)
         self._database = MemoryDatabase()
         self._workload = self._database.commit_workload(self._module)
         # its threads wait for each other in a loop: a busy machine makes two far slower than one
@@ -107,52 +86,38 @@ class KernelSearch:
         self._spaces: Sequence[Any] | None = None
         self._batch = 0
         self._asked: dict[str, MeasureCandidate] = {}
-        self._known: set[str | None] = set()
+        self._known: set[str] = set()
         self._waiting: list[tuple[MeasureCandidate, RunnerResult]] = []
-        self.trials = 0
 
     @property
     def learned(self) -> int:
         """How many measured schedules the model of costs knows."""
         return int(self._model.data_size)
 
-    def ask(self, count: int) -> list[Candidate]:
-        """Up to `count` candidates that were not measured; fewer where there are no more."""
+    def ask(self, count: int) -> list[str]:
+        """Up to `count` traces that were not measured; fewer where there are no more."""
         self._asked = {}
-        found: list[Candidate] = [] if None in self._known else [Candidate()]
+        found: list[str] = []
         attempts = 0
         while len(found) < count and attempts < ATTEMPTS:
-            new = [c for c in self._generated(count) if c.trace not in self._known]
-            new = [c for c in dict.fromkeys(new) if c not in found][: count - len(found)]
+            new = [c for c in self._generated(count) if c not in self._known and c not in found]
             attempts = 0 if new else attempts + 1
             found += new
         return found[:count]
 
-    def tell(self, measured: Iterable[Measured]) -> None:
-        """Learn what candidates cost, those of the last `ask` or others."""
-        learned: list[tuple[MeasureCandidate, RunnerResult]] = []
-        for row in measured:
-            trace = row.candidate.trace
-            if trace in self._known:
-                continue
-            self._known.add(trace)
-            self.trials += 1
-            if trace is not None:
-                candidate = self._asked.pop(trace, None) or self._replayed(trace)
-                learned.append((candidate, _result(row.cost)))
-        self._learn(learned)
-
-    def restore(self, measured: Iterable[Measured]) -> int:
-        """Take up where an earlier search stopped; returns how many trials it had.
+    def tell(self, costs: Iterable[tuple[str, float | None]]) -> None:
+        """Learn what traces cost, in whatever is counted; None where one did not run. They may be
+        those of the last `ask`, or of earlier sessions.
 
         Raises UsageError for traces of another kernel."""
-        before = self.trials
-        self.tell(measured)
-        return self.trials - before
-
-    def applied(self, candidate: Candidate) -> tirx.PrimFunc | None:
-        """The kernel with a candidate's schedule; None for that of our rules."""
-        return None if candidate.trace is None else apply_trace(self.kernel, candidate.trace)
+        learned: list[tuple[MeasureCandidate, RunnerResult]] = []
+        for trace, cost in costs:
+            if trace in self._known:
+                continue
+            candidate = self._asked.pop(trace, None) or self._replayed(trace)
+            self._known.add(trace)
+            learned.append((candidate, _result(cost)))
+        self._learn(learned)
 
     def _new_context(self) -> Any:
         # TVM's own constructor imports the tensor instructions of all GPUs first, for 12 s
@@ -174,7 +139,7 @@ class KernelSearch:
         _ffi_api.TuneContextInitialize(context)
         return context
 
-    def _generated(self, count: int) -> list[Candidate]:
+    def _generated(self, count: int) -> list[str]:
         """What TVM proposes next, which may have been measured before."""
         if self._spaces is None:
             self._spaces = self._sketches()
@@ -188,7 +153,7 @@ class KernelSearch:
         made = self._context.generate_measure_candidates() or []
         by_trace = {trace_text(c.sch): c for c in made}
         self._asked = {**self._asked, **by_trace}
-        return [Candidate(trace) for trace in by_trace]
+        return list(by_trace)
 
     def _sketches(self) -> list[Any]:
         try:

@@ -119,12 +119,6 @@ def _tasks(report: Report) -> Iterator[str]:
             yield "</details>"
 
 
-_TASK_TITLES = (
-    *("kernel", "calls", "share", "trials", "failed", "default", "best", "faster", "of peak"),
-    "choice",
-)
-
-
 def _task(report: Report, task: TaskResult, total: float) -> Sequence[str]:
     share = task.share
     if share is None and total and task.default_cost is not None:
@@ -146,9 +140,12 @@ def _task(report: Report, task: TaskResult, total: float) -> Sequence[str]:
 
 def _devices(report: Report) -> Iterator[str]:
     if report.devices:
-        rows = [(d.address, f"{d.trials:,}", f"{d.failed:,}", d.note) for d in report.devices]
-        yield "<h3>Devices</h3>"
-        yield from _table(("device", "trials", "failed", "what became of it"), rows, (1, 2))
+        rows = [
+            (d.address, f"{d.trials:,}", f"{d.failed:,}", f"{d.set_aside:,}", d.why)
+            for d in report.devices
+        ]
+        yield "<h3>Devices of the last session</h3>"
+        yield from _table(("device", "trials", "failed", "set aside", "why"), rows, (1, 2, 3))
 
 
 def _failures(report: Report) -> Iterator[str]:

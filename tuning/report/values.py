@@ -41,12 +41,13 @@ class SessionSpan:
 
 @dataclass(frozen=True, slots=True)
 class DeviceResult:
-    """A device and what became of it. note: when and why it was set aside, if it was."""
+    """A device in the last session. set_aside: how often it was, and `why` the last time."""
 
     address: str
     trials: int
     failed: int
-    note: str = ""
+    set_aside: int = 0
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,250 +1,178 @@
-"""What workers do: build a kernel, measure it on a device, compute what it should give."""
+"""What a session asks of its workers, and what they answer: plain values.
+
+A session asks to measure, check or compare choices. A builder makes code of it, a file; a device
+runs that."""
 
 from __future__ import annotations
 
-import dataclasses
-import logging
-import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from dlcc.targets.artifact import Artifact
-from dlcc.targets.chips import Chip, Gpu
-from dlcc.targets.device import CallCost, CallTime, Device, Profiled
-from dlcc.targets.errors import DeviceError, DlccError, UsageError
-from dlcc.targets.registry import DeviceOptions, kind
-from dlcc.targets.tuned import UNTUNED, Tuned
-from dlcc.tuning.kernels import Tensor, random_inputs
-from dlcc.tuning.workers.wire import Message
+from dlcc.targets.chips import Chip
+from dlcc.targets.errors import DeviceError
+from dlcc.targets.registry import DeviceOptions
+from dlcc.targets.tuned import Knobs
 
-log = logging.getLogger("dlcc")
-
-# Of counts: packets are those of the code alone; instructions some of Python's too, which are 2 %
-# more in the first round of a session.
-COUNTED_ROUNDS = {"packets": 1, "instructions": 2}
+Choices = Mapping[str, Knobs]  # workload -> knobs, or key of a kernel -> {"trace": …}
 
 
-class Unreachable(DeviceError):
-    """The device is not there: no fault of the candidate that was to be measured on it."""
+@dataclass(frozen=True, slots=True)
+class BuildSetup:
+    """What all jobs of a builder share.
+
+    module: file of the pickled Relax module.   kind: Python module of the kind of target.
+    folder: where code is written to."""
+
+    module: str
+    kind: str
+    chip: Chip
+    folder: str
 
 
-_open: dict[tuple[str, str, int, float], Device] = {}  # devices of this worker, while they last
+@dataclass(frozen=True, slots=True)
+class DeviceSetup:
+    """What all jobs of a device share.
+
+    kind: Python module of the kind of target.   feeds: inputs of the model, in the order of `main`.
+    default: file of the model's code without choices."""
+
+    kind: str
+    chip: Chip
+    address: str
+    options: DeviceOptions
+    feeds: Sequence[np.ndarray]
+    default: str
 
 
-def build(message: Message) -> Message:
-    """Code of a model. chip: as of `chip_fields`.   trace: of its one kernel, or None.
-    key: of that kernel.   The piece: the model, TVM's JSON. Gives an artifact."""
-    import tvm
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """Measure each kernel of the model with these choices in place, beside the model without them.
 
-    fields = message.fields
-    chip = chip_of(fields["chip"])
-    model = tvm.ir.load_json(message.pieces[0].decode())
-    trace = fields.get("trace")
-    tuned = UNTUNED if trace is None else Tuned(by_kernel={str(fields["key"]): str(trace)})
-    return packed_artifact(kind(chip.kind).build(model, chip, tuned))
+    rounds: how often the two take turns."""
+
+    choices: Choices
+    rounds: int
 
 
-def measure(message: Message) -> Message:
-    """Run a built kernel on a device, compare, and tell what it costs.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What of the model a workload is. label: nodes of the graph. calls: in one inference."""
 
-    Fields besides those of `packed_artifact`: kind, device, threads, limit_s: where. inputs, seed:
-    on what. rounds: how often the cost is taken, at most. budget_s: the time for that. enough: a
-    cost from which on one is enough, for candidates that are far from the best. keep: whether the
-    device stays open for the next job.
-    The pieces: files of the artifact, then the tensors that should come out, if known."""
-    artifact, pieces = unpacked_artifact(message)
-    fields = message.fields
-    device = _device(fields)
-    try:
-        inputs = random_inputs(
-            [Tensor(tuple(t[0]), *t[1:]) for t in fields["inputs"]], fields["seed"]
-        )
-        program = device.load(artifact)
-        results = program.run(inputs)
-        wrong = _compared(results, fields.get("expected", []), pieces)
-        costs: tuple[list[float], str] = ([], "")
-        if not wrong:
-            costs = _costs(program, inputs, fields)
-        drop(program)
-    except DeviceError:
-        _forget(fields)
-        raise
-    if not fields["keep"]:
-        _forget(fields)
-    return Message({"costs": costs[0], "reward": costs[1], "wrong": wrong})
+    label: str
+    calls: int
 
 
-def reference(message: Message) -> Message:
-    """What a model should give, by its kernel without a schedule on this machine's CPU.
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Costs of one inference by workload, one for each round.
 
-    inputs, seed: as of `measure`.   The piece: the model. Gives arrays."""
-    import tvm
-    from tvm import relax
+    Kernels without a workload are together under the name "".
+    reward: "seconds", "instructions" or "packets".   error: how far the outputs are from those of
+    the model without choices, relative to the largest.
+    """
 
-    fields = message.fields
-    inputs = _inputs(fields)
-    model = tvm.ir.load_json(message.pieces[0].decode())
-    machine = relax.VirtualMachine(tvm.compile(model, target="llvm"), tvm.cpu())
-    outputs = machine["main"](*map(tvm.runtime.tensor, inputs))
-    arrays = [np.ascontiguousarray(y.numpy()) for y in outputs]
-    told = [[list(a.shape), str(a.dtype)] for a in arrays]
-    return Message({"expected": told}, [a.tobytes() for a in arrays])
-
-
-def open_device(message: Message) -> Message:
-    """Open a device for later jobs. kind, device, threads, limit_s: as of `measure`."""
-    return Message({"facts": dict(_device(message.fields).describe())})
+    reward: str
+    default: Mapping[str, Sequence[float]]
+    tuned: Mapping[str, Sequence[float]]
+    error: float
+    workloads: Mapping[str, Found] = field(default_factory=dict)
 
 
-def stop(message: Message) -> Message:
-    """End the sessions with devices."""
-    for key in list(_open):
-        _open.pop(key).close()
-    return Message({"stopped": True, "asked": dict(message.fields)})
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Compute each workload by itself on random values, with these choices and without."""
+
+    choices: Choices
 
 
-JOBS: dict[str, Callable[[Message], Message]] = {
-    "build": build,
-    "measure": measure,
-    "reference": reference,
-    "open": open_device,
-    "stop": stop,
-}
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """errors: workload -> how far the results are apart, relative to the largest."""
+
+    errors: Mapping[str, float]
 
 
-def chip_fields(chip: Chip) -> dict[str, Any]:
-    """A chip as plain values."""
-    return dataclasses.asdict(chip)
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """Time whole inferences with these choices and without, in turns."""
+
+    choices: Choices
+    rounds: int
 
 
-def chip_of(fields: Mapping[str, Any]) -> Chip:
-    """The chip of `chip_fields`."""
-    gpu = fields["gpu"]
-    made = {**fields, "short_names": tuple(fields["short_names"])}
-    return Chip(**{**made, "gpu": None if gpu is None else Gpu(**gpu)})
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Costs of one inference, one for each round. error: see `Measured`."""
+
+    reward: str
+    default: Sequence[float]
+    tuned: Sequence[float]
+    error: float
 
 
-def packed_artifact(artifact: Artifact) -> Message:
-    """An artifact without weights as a message; raises UsageError for one with weights."""
-    if len(artifact.weights):
-        raise UsageError("a kernel by itself has no weights")
-    fields = {
-        "artifact": {
-            "kind": artifact.kind,
-            "chip": artifact.chip,
-            "runtime": artifact.runtime,
-            "processor": artifact.processor,
-        },
-        "files": list(artifact.files),
-    }
-    return Message(fields, list(artifact.files.values()))
+Job = Measure | Check | Compare
+Answer = Measured | Checked | Compared
 
 
-def unpacked_artifact(message: Message) -> tuple[Artifact, list[bytes]]:
-    """The artifact of `packed_artifact`, and the pieces behind it."""
-    names = message.fields["files"]
-    files = dict(zip(names, message.pieces, strict=False))
-    told = message.fields["artifact"]
-    return Artifact(files=files, weights=(), **told), list(message.pieces[len(names) :])
+@dataclass(frozen=True, slots=True)
+class Build:
+    """Make code of the model with these choices, or of each of their kernels by itself.
+
+    name: of the file."""
+
+    choices: Choices
+    alone: bool
+    name: str
 
 
-def _inputs(fields: Mapping[str, Any]) -> list[np.ndarray]:
-    tensors = [Tensor(tuple(shape), *rest) for shape, *rest in fields["inputs"]]
-    return random_inputs(tensors, int(fields["seed"]))
+@dataclass(frozen=True, slots=True)
+class Built:
+    """path: file of an `Artifact`, or of a list of `Pair` where kernels are built by themselves;
+    pickled."""
+
+    path: str
 
 
-def _device(fields: Mapping[str, Any]) -> Device:
-    """The device of a job, opened once."""
-    key = _key(fields)
-    if key not in _open:
-        options = DeviceOptions(threads=key[2] or None, time_limit_s=key[3])
-        try:
-            _open[key] = kind(key[0]).open_device(key[1], options)
-        except DeviceError as error:
-            raise Unreachable(error.what, hint=error.hint) from error
-    return _open[key]
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A model of some kernels alone, without choices and with them.
+
+    names: workload or key of each of its outputs.   feeds: random inputs."""
+
+    names: Sequence[str]
+    default: Artifact
+    tuned: Artifact
+    feeds: Sequence[np.ndarray]
 
 
-def _forget(fields: Mapping[str, Any]) -> None:
-    """End the session with a device: the next job opens it anew."""
-    if (device := _open.pop(_key(fields), None)) is not None:
-        device.close()
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Do a job on a device. code: the file of `Built`."""
+
+    job: Job
+    code: str
 
 
-def _key(fields: Mapping[str, Any]) -> tuple[str, str, int, float]:
-    return (fields["kind"], fields["device"], int(fields["threads"] or 0), float(fields["limit_s"]))
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A job that ended with an error. exit_code: of the error where it is a DlccError."""
+
+    what: str
+    hint: str = ""
+    exit_code: int = 70
+
+    @property
+    def lost(self) -> bool:
+        """Whether the device was, so that the job itself may be right."""
+        return self.exit_code == DeviceError.exit_code
 
 
-def _costs(
-    program: Any, inputs: Sequence[np.ndarray], fields: Mapping[str, Any]
-) -> tuple[list[float], str]:
-    """Costs of one call, and what they are: as many as there is time for, or a few counts."""
-    if not isinstance(program, Profiled):
-        raise DlccError("the device measures no single kernels", hint="tune on another device")
-    costs: list[float] = []
-    end_s = time.monotonic() + fields["budget_s"]
-    while True:
-        cost, reward = _cost(program.profile(inputs))
-        costs.append(cost)
-        timed = reward == "seconds" and time.monotonic() < end_s
-        rounds = fields["rounds"] if timed else COUNTED_ROUNDS.get(reward, 0)
-        if len(costs) >= rounds or cost > fields["enough"]:
-            return costs, reward
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A worker has started and takes jobs."""
 
 
-def _cost(rows: Sequence[CallCost | CallTime]) -> tuple[float, str]:
-    """Of all kernels; copies between memories are not the kernel's."""
-    if all(isinstance(row, CallCost) for row in rows):
-        return float(sum(row.packets for row in rows if isinstance(row, CallCost))), "packets"
-    times = [row for row in rows if isinstance(row, CallTime) and row.placement != "copy"]
-    if all(row.time_s is not None for row in times):
-        return sum(row.time_s or 0.0 for row in times), "seconds"
-    return float(sum(sum(row.counts.values()) for row in times)), "instructions"
-
-
-def _compared(results: Sequence[np.ndarray], told: Sequence[Any], pieces: Sequence[bytes]) -> str:
-    """What is wrong with results; "" where they are as they should be, or nothing is known."""
-    for number, ((shape, dtype), piece) in enumerate(zip(told, pieces, strict=True)):
-        expected = np.frombuffer(piece, _dtype(dtype)).reshape(shape)
-        if why := difference(results[number], expected):
-            return f"result {number}: {why}"
-    return ""
-
-
-def difference(result: np.ndarray, expected: np.ndarray) -> str:
-    """How a result differs from what is expected by more than sums in another order do."""
-    if result.shape != expected.shape or result.dtype != expected.dtype:
-        return f"{result.dtype} {result.shape} and not {expected.dtype} {expected.shape}"
-    if expected.dtype.kind not in "fV":
-        wrong = int(np.count_nonzero(result != expected))
-        return f"{wrong} of {expected.size} numbers are wrong" if wrong else ""
-    a, b = result.astype("float64"), expected.astype("float64")
-    if not np.array_equal(np.isnan(a), np.isnan(b)):
-        return "it is no number elsewhere"
-    known = np.isfinite(b)
-    if not np.array_equal(a[~known], b[~known], equal_nan=True):
-        return "it is infinite elsewhere"
-    scale = float(np.max(np.abs(b[known]), initial=0.0)) or 1.0
-    off = float(np.max(np.abs(a[known] - b[known]), initial=0.0)) / scale
-    limit = TOLERANCES.get(str(expected.dtype), 1e-4)
-    return f"off by {off:.1e} of the largest number" if not off <= limit else ""
-
-
-# How far from what a kernel without a schedule gives on this machine, of the largest number.
-TOLERANCES = {"float64": 1e-9, "float32": 1e-4, "float16": 2e-2, "bfloat16": 5e-2}
-
-
-def _dtype(name: str) -> Any:
-    if name == "bfloat16":
-        import ml_dtypes
-
-        return ml_dtypes.bfloat16
-    return name
-
-
-def drop(program: Any) -> None:
-    """Let go of a program, where its device keeps it until it is closed."""
-    if hasattr(program, "drop"):
-        program.drop()
+Reply = Built | Answer | Failed

@@ -1,99 +1,192 @@
-"""One worker process, which takes one job at a time."""
+"""A worker process as the session sees it: started once, given jobs, replaced when it dies."""
 
 from __future__ import annotations
 
+import logging
 import os
+import pickle
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
-import weakref
-from collections.abc import Mapping
-from typing import IO
+import time
+from collections.abc import Iterable
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+from typing import IO, Any
 
-import dlcc.tuning.workers.child as child
-from dlcc.tuning.workers.wire import Broken, Message, Reader, packed
+from dlcc.targets.closing import Closing
+from dlcc.targets.errors import ToolchainError
+from dlcc.tuning.workers import child
+from dlcc.tuning.workers.jobs import Failed, Ready, Reply
 
-CHUNK_BYTES = 1 << 20
+log = logging.getLogger("dlcc")
+
+START_LIMIT_S = 120.0  # for a worker to import TVM, on a busy machine
+MOST_STARTS = 3  # in a row that end before the worker is ready
+STOP_LIMIT_S = 5.0
+TICK_S = 0.05
+SURELY_STOPPED_S = 1.0  # between two looks at a worker: this process itself was stopped
 
 
-class Worker:
-    """A process that starts at once and is ready when it says so.
+class Worker(Closing):
+    """One worker process, which starts at once. A job that crashes it or is late costs the process,
+    not the session: the next job gets a new one."""
 
-    It has a session, and so a process group, of its own: what a job starts ends with it."""
+    def __init__(self, start: child.Start) -> None:
+        """start: what it is, a context manager that gives the function which does jobs. It is
+        pickled, and called in the process.
 
-    def __init__(self, jobs: str, said: IO[bytes], env: Mapping[str, str]) -> None:
-        """jobs: the module whose JOBS it does. said: where it writes what it prints. env: variables
-        on top of this process's."""
-        requests, self._into = os.pipe()
-        self.answers, answers = os.pipe()
-        in_main = threading.current_thread() is threading.main_thread()
-        # the kernel ends it at the death of the thread that started it: others may die early
-        parent = str(os.getpid() if in_main else 0)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", child.__name__, parent, str(requests), str(answers), jobs],
-            stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=said,
-            pass_fds=(requests, answers),
-            env={**os.environ, **env},
-            start_new_session=True,
-        )
-        os.close(requests)
-        os.close(answers)
-        os.set_blocking(self._into, False)
-        self.end = weakref.finalize(self, _end, self._process, self._into, self.answers)
-        self._reader = Reader()
-        self._unsent = memoryview(b"")
+        connection: what can be read when the worker has something to say."""
+        self._start = start
+        self._said: IO[bytes] = tempfile.TemporaryFile(prefix="dlcc-tune-")  # noqa: SIM115
+        self._job: tuple[object, float] | None = None
+        self._starts = 0
+        self._left_s = self._polled_s = 0.0
+        self._begin()
 
     @property
     def pid(self) -> int:
-        return self._process.pid
+        return self._child.pid
 
     @property
-    def requests(self) -> int | None:
-        """Where a request is still to be written to; None when all of it was."""
-        return self._into if self._unsent else None
+    def ready(self) -> bool:
+        """Whether it has started, and is not at a job."""
+        return self._ready and self._job is None
 
-    def give(self, message: Message) -> None:
-        """Begin to send a job; `write` goes on."""
-        self._unsent = memoryview(packed(message))
+    def submit(self, job: object, limit_s: float) -> None:
+        """Give a job that has to be answered within a time limit, once the process is ready."""
+        assert self._job is None, "one job at a time"
+        if self._child.poll() is not None:
+            self._restart()
+        self._job = job, limit_s
+        if self._ready:
+            self._send()
 
-    def write(self) -> None:
-        """Send as much as fits; raises Broken when the worker is gone."""
+    def poll(self) -> Reply | None:
+        """The answer; None while there is none. Of a process that died or is late: why.
+
+        Time in which this process itself was stopped does not count.
+        Raises ToolchainError where processes do not start."""
         try:
-            self._unsent = self._unsent[os.write(self._into, self._unsent[:CHUNK_BYTES]) :]
-        except BlockingIOError:
-            return
-        except OSError as error:
-            raise Broken(self.how_it_ended()) from error
+            if self.connection.poll():
+                return self._heard(self.connection.recv())
+        except (EOFError, ConnectionResetError):
+            return self._died()
+        except (pickle.UnpicklingError, OverflowError, OSError) as error:
+            return self._failed(f"what it said is no answer: {error}")
+        now_s = time.monotonic()
+        self._left_s -= min(now_s - self._polled_s, SURELY_STOPPED_S)
+        self._polled_s = now_s
+        if self._left_s > 0:
+            return None
+        return self._failed("it took more than its time limit")
 
-    def read(self) -> Message | None:
-        """Take what has come; an answer when it is whole. Raises Broken when it is gone."""
-        data = os.read(self.answers, CHUNK_BYTES)
-        if not data:
-            raise Broken(self.how_it_ended())
-        return self._reader.feed(data)
+    def ask(self, job: object, limit_s: float) -> Reply:
+        """The answer to a job."""
+        self.submit(job, limit_s)
+        while (answer := self.poll()) is None:
+            wait_for([self])
+        return answer
 
-    def how_it_ended(self) -> str:
-        """Of a worker that closed its side: by which signal or status."""
+    def close(self) -> None:
+        """End the process and whatever it started. Closing twice is fine."""
+        self.connection.close()  # idle, it ends by itself and closes its device
         try:
-            status = self._process.wait(5.0)
+            self._child.wait(STOP_LIMIT_S if self.ready else 0.0)
         except subprocess.TimeoutExpired:
-            return "it closed its pipes"
+            log.debug("worker %d is busy", self.pid)
+        self._kill()
+        self._said.close()
+
+    def _begin(self) -> None:
+        ours, theirs = Pipe()
+        # the kernel ends it at the death of the thread that started it: others may die early
+        in_main = threading.current_thread() is threading.main_thread()
+        parent = str(os.getpid() if in_main else 0)
+        self._child = subprocess.Popen(
+            [sys.executable, "-m", child.__name__, str(theirs.fileno()), parent],
+            stdin=subprocess.DEVNULL,
+            stdout=self._said,
+            stderr=self._said,
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,  # Ctrl-C is not for it, and all it starts ends with it
+        )
+        theirs.close()
+        self.connection: Connection[Any, Reply | Ready] = ours
+        self._ready = False
+        self._left_s, self._polled_s = START_LIMIT_S, time.monotonic()
+        self._write(self._start)
+
+    def _heard(self, said: Reply | Ready) -> Reply | None:
+        if not isinstance(said, Ready):
+            self._job = None
+            return said
+        self._ready, self._starts = True, 0
+        if self._job is not None:
+            self._send()
+        return None
+
+    def _send(self) -> None:
+        assert self._job is not None
+        self._left_s, self._polled_s = self._job[1], time.monotonic()
+        self._write(self._job)
+
+    def _write(self, what: object) -> None:
+        try:
+            self.connection.send(what)
+        except (BrokenPipeError, ConnectionResetError):
+            log.debug("worker %d has died", self.pid)  # `poll` tells why
+
+    def _died(self) -> Failed | None:
+        try:
+            status = self._child.wait(STOP_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            status = 0
         if status < 0:
             known = -status in set(signal.Signals)
-            return f"it crashed: {signal.Signals(-status).name if known else f'signal {-status}'}"
-        return f"it ended with status {status}"
+            return self._failed(
+                f"it crashed: {signal.Signals(-status).name if known else f'signal {-status}'}"
+            )
+        return self._failed(f"its process ended with status {status}: {self._last_words()}")
+
+    def _failed(self, why: str) -> Failed | None:
+        """A new process in the place of one that died or is late. A job that it had has failed."""
+        begun = self._ready
+        self._restart()
+        if begun:
+            self._job = None
+            return Failed(why)
+        self._starts += 1
+        if self._starts >= MOST_STARTS:
+            raise ToolchainError(
+                f"workers of tuning do not start: {why}", hint="is memory or disk short?"
+            )
+        return None
+
+    def _restart(self) -> None:
+        self.connection.close()
+        self._kill()
+        self._begin()
+
+    def _last_words(self) -> str:
+        self._said.seek(0)
+        lines = self._said.read()[-2000:].decode("utf-8", "replace").strip().splitlines()
+        return lines[-1] if lines else "it said nothing"
+
+    def _kill(self) -> None:
+        """End the process group."""
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            log.debug("worker %d has ended by itself", self.pid)
+        self._child.wait()
 
 
-def _end(process: subprocess.Popen[bytes], *pipes: int) -> None:
-    """Kill a worker and all that it started."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass_on = process.poll()  # it has ended, and so has its group
-        assert pass_on is not None
-    process.wait()
-    for pipe in pipes:
-        os.close(pipe)
+def wait_for(workers: Iterable[Worker]) -> None:
+    """Wait a moment, or until one of them has something to say."""
+    if waited := list(workers):
+        wait([worker.connection for worker in waited], TICK_S)
+    else:
+        time.sleep(TICK_S)

@@ -1,17 +1,17 @@
-"""A model with and without choices, built and measured side by side: what a worker does."""
+"""A model with and without choices, side by side on a device: what a worker that measures does."""
 
 from __future__ import annotations
 
 import importlib
 import pickle
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tvm.ir import IRModule
 
 from dlcc.targets.artifact import Artifact
 from dlcc.targets.closing import Closing
@@ -19,25 +19,30 @@ from dlcc.targets.device import CallCost, CallTime, Device
 from dlcc.targets.errors import DeviceError, UsageError
 from dlcc.targets.kernels import Kernel, kernels_in
 from dlcc.targets.registry import Kind
-from dlcc.targets.tuned import UNTUNED, Tuned
-from dlcc.tuning.checks import distance, module_of, random_inputs
-from dlcc.tuning.jobs import (
+from dlcc.tuning.checks import distance
+from dlcc.tuning.workers.child import Do
+from dlcc.tuning.workers.jobs import (
     Answer,
     Check,
     Checked,
     Compare,
     Compared,
+    DeviceSetup,
     Found,
-    Job,
     Measure,
     Measured,
-    Setup,
+    Pair,
+    Run,
 )
-from dlcc.tuning.kernels import kernels_of
-from dlcc.tuning.kernels import random_inputs as kernel_inputs
-from dlcc.tuning.tracing import tuned_of
 
 BENCH_REPEAT = 5  # inferences of a round
+
+
+@contextmanager
+def measuring(setup: DeviceSetup) -> Iterator[Do]:
+    """A worker that measures."""
+    with Bench(setup) as bench:
+        yield bench.do
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,25 +54,26 @@ class Loaded:
     outputs: Sequence[np.ndarray]
 
 
-class Variants(Closing):
+class Bench(Closing):
     """The model on a device, once as the compiler makes it and once as a job wants it."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: DeviceSetup) -> None:
         self._setup = setup
         kind = importlib.import_module(setup.kind).KIND
         assert isinstance(kind, Kind)
         self._kind = kind
-        self._module = pickle.loads(Path(setup.module).read_bytes())
-        self._default_code: Artifact | None = None
         self._device: Device | None = None
         self._default: Loaded | None = None
 
-    def do(self, job: Job) -> Answer:
+    def do(self, run: Run) -> Answer:
         """Raises DlccError, and whatever a candidate raises."""
+        code, job = pickle.loads(Path(run.code).read_bytes()), run.job
         try:
             if isinstance(job, Check):
-                return self._check(job)
-            return self._measure(job) if isinstance(job, Measure) else self._compare(job)
+                return self._check(code)
+            if isinstance(job, Measure):
+                return self._measure(code, job.rounds)
+            return self._compare(code, job)
         except DeviceError:
             self.close()  # the next job finds out whether it is back
             raise
@@ -78,14 +84,13 @@ class Variants(Closing):
         if device is not None:
             device.close()
 
-    def _measure(self, job: Measure) -> Measured:
-        default = self._as_made()
-        tuned = self._load(self._build(tuned_of(job.choices)))
+    def _measure(self, code: Artifact, rounds: int) -> Measured:
+        default, tuned = self._as_made(), self._load(code)
         try:
             error = distance(tuned.outputs, default.outputs)
             reward = ""
             costs: tuple[dict[str, list[float]], ...] = (defaultdict(list), defaultdict(list))
-            for number in range(job.rounds):
+            for number in range(rounds):
                 if number and reward != "seconds":
                     break  # counts are the same every time
                 for loaded, found in zip((default, tuned), costs, strict=True):
@@ -96,9 +101,8 @@ class Variants(Closing):
             tuned.program.drop()
         return Measured(reward, dict(costs[0]), dict(costs[1]), error, self._found(default))
 
-    def _compare(self, job: Compare) -> Compared:
-        default = self._as_made()
-        tuned = self._load(self._build(tuned_of(job.choices)))
+    def _compare(self, code: Artifact, job: Compare) -> Compared:
+        default, tuned = self._as_made(), self._load(code)
         try:
             error = distance(tuned.outputs, default.outputs)
             costs: tuple[list[float], list[float]] = ([], [])
@@ -117,47 +121,28 @@ class Variants(Closing):
             tuned.program.drop()
         return Compared(reward, *costs, error)
 
-    def _check(self, job: Check) -> Checked:
-        """Workloads in one model, kernels that have a trace each in one of its own."""
-        tuned = tuned_of(job.choices)
-        errors: dict[str, float] = {}
-        if workloads := list(tuned.by_workload):
-            made = module_of(workloads), random_inputs(workloads)
-            errors |= zip(workloads, self._distances(*made, tuned), strict=True)
-        if tuned.by_kernel:
-            known = kernels_of(self._kind.unscheduled(self._module, self._setup.chip, UNTUNED))
-            for kernel in (k for k in known if k.key in tuned.by_kernel):
-                feeds = kernel_inputs(kernel.inputs, seed=1)
-                errors[kernel.key] = max(self._distances(kernel.alone(), feeds, tuned))
-        return Checked(errors)
-
-    def _distances(
-        self, module: IRModule, feeds: Sequence[np.ndarray], choices: Tuned
-    ) -> list[float]:
-        """How far each output of a model is from what it is without choices."""
-        results = []
-        for tuned in (UNTUNED, choices):
-            program = self._opened().load(self._build(tuned, module))
-            try:
-                results.append(program.run(feeds))
-            finally:
-                program.drop()  # type: ignore[attr-defined]
-        return [distance([b], [a]) for a, b in zip(*results, strict=True)]
+    def _check(self, pairs: Sequence[Pair]) -> Checked:
+        errors: dict[str, float] = defaultdict(float)
+        for pair in pairs:
+            results = []
+            for code in (pair.default, pair.tuned):
+                program: Any = self._opened().load(code)
+                try:
+                    results.append(program.run(pair.feeds))
+                finally:
+                    program.drop()
+            for name, default, tuned in zip(pair.names, *results, strict=True):
+                errors[name] = max(errors[name], distance([tuned], [default]))
+        return Checked(dict(errors))
 
     def _opened(self) -> Device:
         if self._device is None:
             self._device = self._kind.open_device(self._setup.address, self._setup.options)
         return self._device
 
-    def _build(self, tuned: Tuned, module: Any = None) -> Artifact:
-        module = self._module if module is None else module
-        return self._kind.build(module, self._setup.chip, tuned)
-
     def _as_made(self) -> Loaded:
-        if self._default_code is None:
-            self._default_code = self._build(UNTUNED)
         if self._default is None:
-            self._default = self._load(self._default_code)
+            self._default = self._load(pickle.loads(Path(self._setup.default).read_bytes()))
         return self._default
 
     def _load(self, artifact: Artifact) -> Loaded:
