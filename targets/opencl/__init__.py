@@ -24,5 +24,6 @@ KIND = Kind(
     open_device=function_of("dlcc.targets.opencl.device", "open_device"),
     kernels=function_of("dlcc.targets.opencl.build", "kernels"),
     unscheduled=function_of("dlcc.targets.opencl.build", "unscheduled"),
-    schedules=2,
+    schedules=3,
+    space=function_of("dlcc.targets.opencl.space", "space"),
 )

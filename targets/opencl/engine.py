@@ -14,12 +14,16 @@ class Engine:
 
     lanes: float32 numbers that a work-item loads at once.   units: compute units.
     subgroup: work-items in lockstep; 1 on a CPU.   work_group: most work-items of a work-group.
+    local_bytes: memory that the work-items of a group share.
+    half: whether what lies in memory is in half precision.
     """
 
     lanes: int
     units: int
     subgroup: int
     work_group: int
+    local_bytes: int
+    half: bool = False
 
     @staticmethod
     def of(chip: Chip) -> Engine:
@@ -29,6 +33,8 @@ class Engine:
             units=chip.cores,
             subgroup=chip.gpu.subgroup,
             work_group=chip.gpu.work_group,
+            local_bytes=chip.gpu.local_bytes,
+            half=chip.gpu.half,
         )
 
     @property

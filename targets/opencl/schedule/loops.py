@@ -21,23 +21,30 @@ SUBGROUPS = 2
 CPU_GROUP = 8
 
 
-def bind(s: Schedule, loops: Sequence[LoopRV], engine: Engine) -> LoopRV:
+def bind(s: Schedule, loops: Sequence[LoopRV], engine: Engine, most: int = 0) -> LoopRV:
     """Make loops work-items, the last one's neighbours neighbours; returns the items' loop.
 
     Before:  for n: for y: for c
     After:   for group in blockIdx.x: for item in threadIdx.x
+
+    most: work-items of a group; 0: what suits the engine.
     """
     fused = s.fuse(*loops) if len(loops) > 1 else loops[0]
-    group, item = s.split(fused, [None, group_size(extent(s, fused), engine)])
+    group, item = s.split(fused, [None, group_size(extent(s, fused), most or usual_group(engine))])
     s.bind(group, "blockIdx.x")
     s.bind(item, "threadIdx.x")
     return item
 
 
-def group_size(items: int | None, engine: Engine) -> int:
+def usual_group(engine: Engine) -> int:
+    """Work-items of a group where nobody chose."""
+    if engine.is_cpu:
+        return min(engine.work_group, CPU_GROUP)
+    return min(engine.work_group, SUBGROUPS * engine.subgroup)
+
+
+def group_size(items: int | None, wanted: int) -> int:
     """Work-items of a group for so many in all; one that divides them where there is one near."""
-    gpu_group = min(engine.work_group, SUBGROUPS * engine.subgroup)
-    wanted = CPU_GROUP if engine.is_cpu else gpu_group
     if items is None:
         return wanted
     if items <= wanted:
