@@ -22,6 +22,8 @@ class Cpu:
         brings the factors of `lanes` steps (Arm's FMLA by element); else each is broadcast.
     nan_extremes: whether one instruction gives the larger of two floats, and NaN for a NaN.
     memory_factors: whether a multiply-add reads one factor from memory by itself (x86).
+    filters: whether 3x3 convolutions are by Winograd's filtering where that is estimated to be
+        faster: the estimate is of CPUs, and half precision has too few bits for it.
     prefetches: whether kernels ask for weights ahead. Measured on x86; of Arm only instructions
         are counted, which cannot tell.
     """
@@ -34,6 +36,7 @@ class Cpu:
     lane_fma: bool = False
     nan_extremes: bool = False
     memory_factors: bool = True
+    filters: bool = True
     prefetches: bool = True
 
     @staticmethod
@@ -49,6 +52,7 @@ class Cpu:
             lane_fma=is_arm and lanes == NEON_LANES,  # SVE takes a lane of every four
             nan_extremes=is_arm,
             memory_factors=not is_arm,
+            filters=chip.gpu is None or (chip.gpu.subgroup == 1 and not chip.gpu.half),
             prefetches=not is_arm,
         )
 

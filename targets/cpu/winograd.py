@@ -82,7 +82,7 @@ def winograd_for(work: Conv2d, cpu: Cpu, knobs: Knobs) -> Winograd | None:
     macs = work.n * work.oh * work.ow * 9 * work.c * work.oc
     weight_bytes = 9 * work.c * work.oc * FLOAT_BYTES
     direct = PRODUCT_OVERHEAD * macs / (PER_CYCLE * cpu.lanes) + weight_bytes / COLD_BYTES_PER_CYCLE
-    worth = ways and _cycles(ways[0], work, cpu) < WORTHWHILE * direct
+    worth = cpu.filters and ways and _cycles(ways[0], work, cpu) < WORTHWHILE * direct
     return ways[0] if worth else None
 
 

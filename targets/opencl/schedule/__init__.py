@@ -11,12 +11,14 @@ from dlcc.targets.cpu.schedule.rules import Verdict, schedule_kernel_by
 from dlcc.targets.opencl.engine import Engine
 from dlcc.targets.opencl.schedule.stages import stages
 from dlcc.targets.opencl.schedule.tiles import conv2d, depthwise, matmul
+from dlcc.targets.opencl.schedule.winograd import winograd
 from dlcc.targets.tuned import UNTUNED, Tuned
 
 RULES: tuple[Callable[[Schedule, Engine], None], ...] = (
-    matmul,  # these three know their kernels by an annotation: no order among them
+    matmul,  # these four know their kernels by an annotation: no order among them
     conv2d,
     depthwise,
+    winograd,
     stages,  # last: it takes any kernel of maps and reductions
 )
 
