@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import partial
 
@@ -107,7 +108,20 @@ CONV = partial(conv_model, channels=32, depth=32)
 def test_every_kind_has_a_design_space(chip: str, model: Callable[[], IRModule]) -> None:
     there = find_chip(chip)
     kernel = kernels_of(kind(there.kind).unscheduled(model(), there, UNTUNED))[0]
-    assert len(KernelSearch(kernel.func, there, effort=SMALL).ask(2)) == 2
+    candidates = KernelSearch(kernel.func, there, effort=SMALL).ask(2)
+    assert len(candidates) == 2
+    choices = [n for c in candidates for n in sampled(c)]
+    assert choices
+    assert max(choices) <= 64  # of steps that are unrolled: for more compilers take minutes
+
+
+def sampled(trace: str) -> list[int]:
+    """The numbers of which a trace took one, such as steps to unroll."""
+    instructions, _ = json.loads(trace)
+    lists = [
+        attributes[0] for name, _, attributes, _ in instructions if name == "SampleCategorical"
+    ]
+    return [int(number) for numbers in lists for number in numbers]
 
 
 def test_kernels_alone_are_the_kernels_of_the_model() -> None:

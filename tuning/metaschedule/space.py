@@ -17,9 +17,11 @@ from dlcc.targets.errors import UsageError
 # x86 code that LLVM refuses, and Arm code that it refuses every second time.
 RULES = {"host": "llvm", "arm": "llvm", "opencl": "cuda", "hexagon": "hexagon"}
 JOBS_PER_CORE = 16  # pieces of a parallel loop, TVM's own number
-# By the rules: steps that may be unrolled, and vectors of the innermost loop at most.
-UNROLLED = {"llvm": [0, 16, 64], "hexagon": [0, 16]}
+# By the rules: steps that may be unrolled, and vectors of the innermost loop at most. Work-items
+# have neither parallel loops nor vectors there.
+UNROLLED = {"llvm": [0, 16, 64], "hexagon": [0, 16], "cuda": [0, 16, 64]}
 VECTORS = {"llvm": 4, "hexagon": 1}
+NONE = -1
 
 
 def design_space(chip: Chip) -> PostOrderApply:
@@ -31,19 +33,19 @@ def design_space(chip: Chip) -> PostOrderApply:
         )
     name = RULES[chip.kind]
     rules = ScheduleRule.create(name)
-    if name in UNROLLED:
-        rules = [_unroll(chip) if isinstance(r, ParallelizeVectorizeUnroll) else r for r in rules]
+    rules = [_unroll(chip) if isinstance(r, ParallelizeVectorizeUnroll) else r for r in rules]
     return PostOrderApply(sch_rules=rules, postprocs=name, mutator_probs=name)
 
 
 def _unroll(chip: Chip) -> ParallelizeVectorizeUnroll:
     """As TVM's own, with vectors of this chip, and less unrolled: LLVM takes seconds for 512 steps,
-    and minutes on Hexagon, where a float of a vector may be an instruction by itself."""
-    lanes = chip.vector_bits // (8 * FLOAT_BYTES)
+    and minutes on Hexagon, where a float of a vector may be an instruction by itself, or on PoCL,
+    which writes them out for every work-item of a group that a barrier parts."""
+    name, lanes = RULES[chip.kind], chip.vector_bits // (8 * FLOAT_BYTES)
     return ParallelizeVectorizeUnroll(
-        max_jobs_per_core=JOBS_PER_CORE,
-        max_vectorize_extent=VECTORS[RULES[chip.kind]] * lanes,
-        unroll_max_steps=UNROLLED[RULES[chip.kind]],
+        max_jobs_per_core=JOBS_PER_CORE if name in VECTORS else NONE,
+        max_vectorize_extent=VECTORS[name] * lanes if name in VECTORS else NONE,
+        unroll_max_steps=UNROLLED[name],
         unroll_explicit=True,
     )
 
