@@ -107,7 +107,7 @@ def _of_items(depth: int, engine: Engine, order: str = PANELS) -> Axes:
     return {
         "order": [way for way in ORDER if way != order],
         "group": [n for n in dict.fromkeys(sizes) if 1 <= n <= engine.work_group and n != usual],
-        "lanes": [n for n in LANES if n != engine.lanes and n * 2 >= engine.lanes],
+        "lanes": [n for n in sorted(LANES, reverse=True) if engine.lanes in (n // 2, n * 2)],
         "steps": [n for n in STEPS[1:] if depth >= LEAST_DEPTH and depth % n == 0],
     }
 
@@ -124,11 +124,13 @@ def _tiles(tiles: Sequence[Tile], default: Tile, work: Conv2d | Matmul, cpu: Cpu
 
 
 def _combined(axes: Axes) -> list[Knobs]:
-    """{} and all choices of up to `MOST_TOGETHER` knobs, fewest first."""
-    set_ = {name: values for name, values in axes.items() if values}
-    made: list[Knobs] = []
+    """{} and all choices of up to `MOST_TOGETHER` knobs, fewest first; of as many those first whose
+    values come first in their axes, so that a short search tries each knob."""
+    ranked = {name: list(enumerate(values)) for name, values in axes.items() if values}
+    made: list[tuple[int, int, Knobs]] = []
     for count in range(MOST_TOGETHER + 1):
-        for names in combinations(set_, count):
-            rows = product(*(set_[name] for name in names))
-            made += [dict(zip(names, row, strict=True)) for row in rows]
-    return made
+        for names in combinations(ranked, count):
+            for row in product(*(ranked[name] for name in names)):
+                knobs = {name: value for name, (_, value) in zip(names, row, strict=True)}
+                made.append((count, sum(rank for rank, _ in row), knobs))
+    return [knobs for *_, knobs in sorted(made, key=lambda each: each[:2])]
