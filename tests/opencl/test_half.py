@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,11 @@ pytest.importorskip("tensorflow")
 
 from dlcc.compiler import compile
 from dlcc.compiler.errors import UsageError
+from dlcc.targets.artifact import Artifact
 from dlcc.targets.opencl.build import assembly, build, scheduled
 from dlcc.targets.opencl.half_error import half_error
 from tests.opencl.engines import HALF
-from tests.opencl.test_schedules import CASES, module_of, weights
+from tests.opencl.test_schedules import module, module_of, weights
 
 
 def two_layers(tf: Any, x: Any) -> Any:
@@ -29,6 +31,12 @@ def two_layers(tf: Any, x: Any) -> Any:
 
 
 SHAPE = (2, 8, 8, 8)
+
+
+@cache
+def halved() -> Artifact:
+    """`two_layers` in half precision."""
+    return build(module_of(two_layers, SHAPE)[0], HALF)
 
 
 def test_kernels_read_and_write_half_and_add_up_in_float32() -> None:
@@ -46,8 +54,7 @@ def test_kernels_read_and_write_half_and_add_up_in_float32() -> None:
 
 
 def test_weights_are_half_and_results_float32() -> None:
-    mod, _, _ = module_of(two_layers, SHAPE)
-    artifact = build(mod, HALF)
+    artifact = halved()
     assert {str(w.dtype) for w in artifact.weights} == {"float16"}
     assert artifact.processor == "float16"
     error = json.loads(artifact.files["placement.json"])["half_error"]
@@ -56,8 +63,7 @@ def test_weights_are_half_and_results_float32() -> None:
 
 @pytest.mark.parametrize("case", ["first layer, asymmetric pads", "depthwise", "softmax"])
 def test_the_error_is_that_of_rounding_to_half(case: str) -> None:
-    mod, _, _ = module_of(*CASES[case])
-    artifact = build(mod, HALF)
+    artifact = build(module(case), HALF)
     error = json.loads(artifact.files["placement.json"])["half_error"]
     assert 1e-6 < error < 4e-3  # eleven bits, a few times over
 
@@ -113,8 +119,7 @@ def test_a_device_without_half_refuses_the_code() -> None:
     from dlcc.targets.opencl.device import open_device
     from dlcc.targets.registry import DeviceOptions
 
-    mod, _, _ = module_of(two_layers, SHAPE)
-    artifact = build(mod, HALF)
+    artifact = halved()
     with open_device("emulator", DeviceOptions()) as device:
         if device.describe()["opencl fp16"] == "yes":
             pytest.skip("this PoCL has half precision")

@@ -68,39 +68,41 @@ def test_a_program_is_built_once(cache: Path, tmp_path: Path) -> None:
     assert first.stat().st_mtime > 1e9  # it was used just now
 
 
-@pytest.mark.parametrize("damage", ["cut", "bit", "empty", "binary"])
-def test_a_damaged_program_is_built_anew_and_that_is_told(
-    cache: Path, tmp_path: Path, damage: str
-) -> None:
-    (path,) = programs(cache)
-    whole = path.read_bytes()
-    start = whole.index(b"\n") + 1
-    junk = b"no binary of this driver" * 40
-    path.write_bytes(
-        {
-            "cut": whole[:-100],
-            "bit": whole[:200] + bytes([whole[200] ^ 1]) + whole[201:],
-            "empty": b"",
-            "binary": whole[:start] + hashlib.sha256(junk).hexdigest().encode() + junk,
-        }[damage]
-    )
-    said = run(TWO, cache, tmp_path)
-    assert str(path) in said
-    assert "is built anew" in said
-    assert len(path.read_bytes()) > 1000
-    assert "built anew" not in run(TWO, cache, tmp_path)
+DAMAGES = {
+    "cut": lambda whole: whole[:-100],
+    "bit": lambda whole: whole[:200] + bytes([whole[200] ^ 1]) + whole[201:],
+    "empty": lambda whole: b"",
+    "binary": lambda whole: whole[: whole.index(b"\n") + 1] + sha256(JUNK) + JUNK,
+}
+JUNK = b"no binary of this driver" * 40
+
+
+def sha256(content: bytes) -> bytes:
+    return hashlib.sha256(content).hexdigest().encode()
+
+
+def test_damaged_programs_are_built_anew_and_that_is_told(tmp_path: Path) -> None:
+    """Each in a way of its own; one process finds them all."""
+    several = RUN + f"assert [run(n)[0] for n in range({len(DAMAGES)})] == [0, 1, 2, 3]\n"
+    cache = tmp_path / "cache"
+    run(several, cache, tmp_path)
+    for path, damage in zip(programs(cache), DAMAGES.values(), strict=True):
+        path.write_bytes(damage(path.read_bytes()))
+    said = run(several, cache, tmp_path)
+    for path in programs(cache):
+        assert f"{path}" in said
+        assert len(path.read_bytes()) > 1000
+    assert said.count("is built anew") == len(DAMAGES)
+    assert "built anew" not in run(several, cache, tmp_path)
 
 
 def test_the_folder_is_bounded_and_the_oldest_go_first(cache: Path, tmp_path: Path) -> None:
     (first,) = programs(cache)
     bound = first.stat().st_size * 5 // 2
-    for number, used_s in ((3, 2000), (4, 1000)):
-        before = set(programs(cache))
-        run(RUN + f"run({number})\n", cache, tmp_path)
-        (new,) = set(programs(cache)) - before
-        os.utime(new, (used_s, used_s))
-        if number == 4:
-            oldest = new
+    run(RUN + "run(3); run(4)\n", cache, tmp_path)
+    newer, oldest = sorted(set(programs(cache)) - {first})
+    os.utime(newer, (2000, 2000))
+    os.utime(oldest, (1000, 1000))
     abandoned, recent = cache / "a.1-0.tmp", cache / "b.1-0.tmp"
     abandoned.touch()
     os.utime(abandoned, (1, 1))
@@ -130,9 +132,9 @@ def test_processes_at_once_share_it(tmp_path: Path) -> None:
     from dlcc.targets.opencl.pocl import pocl_environment
 
     cache = tmp_path / "cache"
-    program = raw.START + RUN + "assert [run(n)[0] for n in (2, 3, 4)] == [2, 3, 4]\n"
+    program = raw.START + RUN + "assert [run(n)[0] for n in (2, 3)] == [2, 3]\n"
     children = []
-    for number in range(3):
+    for number in range(2):
         env = os.environ | pocl_environment() | {"DLCC_OPENCL_CACHE": str(cache)}
         env["POCL_CACHE_DIR"] = str(tmp_path / f"pocl{number}")
         env["PYTHONPATH"] = os.pathsep.join([str(raw.ROOT), os.environ.get("PYTHONPATH", "")])
@@ -141,7 +143,7 @@ def test_processes_at_once_share_it(tmp_path: Path) -> None:
         for path in programs(cache):
             assert path.stat().st_size > 1000
         time.sleep(0.01)
-    assert [child.returncode for child in children] == [0, 0, 0]
-    assert len(programs(cache)) == 3
+    assert [child.returncode for child in children] == [0, 0]
+    assert len(programs(cache)) == 2
     assert not list(cache.glob("*.tmp"))
-    assert "built anew" not in run(RUN + "run(2); run(3); run(4)\n", cache, tmp_path)
+    assert "built anew" not in run(RUN + "run(2); run(3)\n", cache, tmp_path)

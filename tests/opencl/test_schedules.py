@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -97,19 +98,47 @@ def module_of(make: Any, shape: tuple[int, ...]) -> tuple[relax.expr.IRModule, A
     return optimize(translate(loaded, "drop").module), graph, outputs
 
 
+@cache
+def module(case: str) -> relax.expr.IRModule:
+    """The module of a case, which all tests share."""
+    return module_of(*CASES[case])[0]
+
+
+SHAPES = {f"x{i}": (shape, "float32") for i, (_, shape) in enumerate(CASES.values())}
+FEED = random_feed(SHAPES)
+
+
+@cache
+def all_cases() -> tuple[relax.expr.IRModule, dict[str, np.ndarray]]:
+    """All cases in one module, which is built and linked once, and TensorFlow's answers."""
+
+    def make(tf: Any, *inputs: Any) -> list[Any]:
+        return [made(tf, x) for (made, _), x in zip(CASES.values(), inputs, strict=True)]
+
+    graph, outputs = graph_of(make, SHAPES)
+    (loaded,) = load_all(graph.as_graph_def(), None, outputs)
+    answers = tensorflows(graph, outputs, FEED)
+    mod = optimize(translate(loaded, "drop").module)
+    return mod, dict(zip(CASES, answers, strict=True))
+
+
+@cache
+def found_on(engine: str) -> dict[str, np.ndarray]:
+    """What PoCL computes of all cases."""
+    mod, _ = all_cases()
+    inputs = [FEED[str(p.name)] for p in mod["main"].params]
+    with open_device("emulator", DeviceOptions()) as device:
+        found = device.load(build(mod, CHIPS[engine])).run(inputs)
+    return dict(zip(CASES, found, strict=True))
+
+
 @pytest.mark.device("opencl")
 @pytest.mark.parametrize("engine", CHIPS)
 @pytest.mark.parametrize("case", CASES)
 def test_matches_tensorflow(case: str, engine: str) -> None:
-    make, shape = CASES[case]
-    mod, graph, outputs = module_of(make, shape)
-    artifact = build(mod, CHIPS[engine])
-    feed = random_feed({"x": (shape, "float32")})
-    with open_device("emulator", DeviceOptions()) as device:
-        found = device.load(artifact).run([feed["x"]])
-    for value, wanted in zip(found, tensorflows(graph, outputs, feed), strict=True):
-        scale = np.abs(wanted).max()
-        np.testing.assert_allclose(value, wanted, rtol=1e-4, atol=1e-5 * scale)
+    value, wanted = found_on(engine)[case], all_cases()[1][case]
+    scale = np.abs(wanted).max()
+    np.testing.assert_allclose(value, wanted, rtol=1e-4, atol=1e-5 * scale)
 
 
 @pytest.mark.parametrize("engine", CHIPS)
@@ -130,9 +159,8 @@ def test_kernels_get_the_rule_that_they_are_made_for(case: str, rule: str, engin
     from dlcc.targets.opencl.target import host_target
 
     chip = CHIPS[engine]
-    mod, _, _ = module_of(*CASES[case])
     host = host_target(chip)
-    mod = fuse(legalize(mod, chip, host), host)
+    mod = fuse(legalize(module(case), chip, host), host)
     kernels = {str(v.name_hint): mod[v] for v in mod.get_global_vars() if v.name_hint != "main"}
     rules = {schedule_kernel(k, name, Engine.of(chip))[1].rule for name, k in kernels.items()}
     assert rule in rules
@@ -142,8 +170,7 @@ def test_kernels_get_the_rule_that_they_are_made_for(case: str, rule: str, engin
 @pytest.mark.parametrize("engine", CHIPS)
 @pytest.mark.parametrize("case", ["pointwise", "depthwise", "one row", "max pool", "softmax"])
 def test_every_kernel_is_work_items_of_groups(case: str, engine: str) -> None:
-    mod, _, _ = module_of(*CASES[case])
-    text = scheduled(mod, CHIPS[engine])
+    text = scheduled(module(case), CHIPS[engine])
     gpu = CHIPS[engine].gpu
     assert gpu is not None
     for kernel in text.split("@T.prim_func")[1:]:
@@ -152,9 +179,8 @@ def test_every_kernel_is_work_items_of_groups(case: str, engine: str) -> None:
 
 
 def test_a_gpu_shares_long_sums_among_work_items() -> None:
-    mod, _, _ = module_of(*CASES["one row"])
-    assert "threadIdx.y" in scheduled(mod, CHIPS["gpu"])
-    assert "threadIdx.y" not in scheduled(mod, CHIPS["cpu"])
+    assert "threadIdx.y" in scheduled(module("one row"), CHIPS["gpu"])
+    assert "threadIdx.y" not in scheduled(module("one row"), CHIPS["cpu"])
 
 
 @pytest.mark.parametrize(
