@@ -66,12 +66,12 @@ def compile(
         _require_shapes(graphs, ways)
     parts = [_compiled(graph, ways, checks, times_s) for graph in graphs]
     with _timed("package", times_s):
-        container = _container(parts, graphs, ways, fp16)
+        container = _packaged(graphs, parts, ways, fp16)
     return _with_times(container, times_s)
 
 
-def _container(
-    parts: Sequence[Compiled], graphs: Sequence[Graph], ways: Sequence[Way], fp16: bool
+def _packaged(
+    graphs: Sequence[Graph], parts: Sequence[Compiled], ways: Sequence[Way], fp16: bool
 ) -> Container:
     options = _options(graphs, fp16) | _choices_used(parts, ways)
     container = Container.of(graphs[0].name, parts, options)

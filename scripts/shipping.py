@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import pickle
+import dataclasses
+import logging
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,14 +18,16 @@ from dlcc.targets.workload import Conv2d, parse
 from dlcc.tuning.checks import NETWORK_TOLERANCE
 from dlcc.tuning.database import read, writing
 from dlcc.tuning.installed import stale
-from dlcc.tuning.jobs import Measure, Measured, Setup
 from dlcc.tuning.noise import mostly_faster, ratio
-from dlcc.tuning.process import Worker
 from dlcc.tuning.record import Record
 from dlcc.tuning.request import Request
+from dlcc.tuning.session import working
 from dlcc.tuning.tally import tallies_of
 from dlcc.tuning.target import key_of
 from dlcc.tuning.upkeep import export
+from dlcc.tuning.workers.jobs import Measure, Measured
+
+log = logging.getLogger("dlcc")
 
 LEAST_GAIN = {"seconds": 0.05, "instructions": 0.01, "packets": 0.01}
 ROUNDS = 15
@@ -71,7 +73,7 @@ def pinned(record: Record, chip: Chip) -> Knobs:
     work = parse(record.workload)
     if chip.kind not in ("host", "arm") or not isinstance(work, Conv2d):
         return record.choice
-    cpu = replace(Cpu.of(chip), threads=record.threads)
+    cpu = dataclasses.replace(Cpu.of(chip), threads=record.threads)
     if "winograd" in record.choice or not winograd_ways(work, cpu):
         return record.choice
     return {**record.choice, "winograd": str(winograd_for(work, cpu, {}) or NO_WINOGRAD)}
@@ -83,15 +85,10 @@ def confirmed(request: Request, trials: Sequence[Trial]) -> list[Trial]:
     choices = {trial.best.workload: trial.best.choice for trial in trials}
     if not choices:
         return []
-    with tempfile.TemporaryDirectory(prefix="dlcc-shipping-") as name:
-        module = Path(name) / "module"
-        module.write_bytes(pickle.dumps(request.module))
-        setup = Setup(
-            str(module), request.kind, request.chip, request.addresses[0], request.options,
-            request.feeds,
-        )  # fmt: skip
-        with Worker(setup) as worker:
-            answer = worker.ask(Measure(choices, ROUNDS), LIMIT_S)
+    with working(dataclasses.replace(request, job_limit_s=LIMIT_S), log.info) as pipeline:
+        answer = pipeline.first()
+        if isinstance(answer, Measured):
+            answer = pipeline.ask(Measure(choices, ROUNDS))
     if not isinstance(answer, Measured):
         raise SystemExit(f"the choices cannot be measured together: {answer}")
     if answer.error > NETWORK_TOLERANCE:
