@@ -68,7 +68,8 @@ def pytest_command(args: Sequence[str]) -> list[str]:
     rest = [arg for arg in args if arg != "--slow"]
     marks = [] if "--slow" in args or "-m" in args else ["-m", "not slow"]
     workers = min(os.cpu_count() or 1, WORKERS)
-    return ["pytest", *marks, *(rest or ["-n", str(workers), "--dist", "loadfile"])]
+    everything = ["-n", str(workers), "--dist", "loadfile", "--durations", "25"]
+    return ["pytest", *marks, *(rest or everything)]
 
 
 def main(args: Sequence[str]) -> int:

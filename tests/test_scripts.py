@@ -145,8 +145,8 @@ def test_the_cache_is_in_the_checkout_where_home_cannot_be_written(script, monke
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ([], ["pytest", "-m", "not slow", "-n", "3", "--dist", "loadfile"]),
-        (["--slow"], ["pytest", "-n", "3", "--dist", "loadfile"]),
+        ([], ["pytest", "-m", "not slow", "-n", "3", "--dist", "loadfile", "--durations", "25"]),
+        (["--slow"], ["pytest", "-n", "3", "--dist", "loadfile", "--durations", "25"]),
         (["-k", "cli"], ["pytest", "-m", "not slow", "-k", "cli"]),
         (["-m", "slow"], ["pytest", "-m", "slow"]),
     ],
