@@ -61,8 +61,10 @@ def compile_lowered(mod: IRModule, target: tvm.target.Target) -> relax.VMExecuta
     Kernels do not check their arguments: `main` checks what it is called with, and memory is
     planned for what it calls. The checks would be two thirds of the code and half of the time.
     """
+    # temporaries of kernels for a GPU are allocated there, by functions that look like a CPU's
+    pipeline = PIPELINE if target.kind.name == "llvm" else "default"
     with vector_math(), tvm.transform.PassContext(config={"tirx.disable_assert": True}):
-        return relax.build(mod, target, relax_pipeline=None, tir_pipeline=PIPELINE)
+        return relax.build(mod, target, relax_pipeline=None, tir_pipeline=pipeline)
 
 
 def write_objects(
