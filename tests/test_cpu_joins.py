@@ -49,7 +49,14 @@ def rows(x):
     return R.concat([y, y], 0)
 
 
+def vectors(x):
+    """Of one dimension, and computed from the same."""
+    flat = emit(R.reshape(emit(nn.relu(x)), (-1,)))
+    return R.concat([emit(R.exp(flat)), emit(R.sqrt(flat))], 0)
+
+
 NETWORKS = {
+    "vectors": (vectors, 1, []),
     # three kernels write where they belong; what is an argument, or read by another, is copied
     "branches": (branches, 4, ["put"] * 2),
     # the tensor of all layers: the first writes it, and what a convolution reads is copied

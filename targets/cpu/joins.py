@@ -25,12 +25,8 @@ from dlcc.targets.cpu.matmul import dims, static
 
 AXIS = "dlcc.joins"  # attribute of a kernel that concatenates: along which axis
 JOINED = "dlcc.joined"
-ELEMENTWISE, INJECTIVE, OUT_FUSABLE, OPAQUE = (
-    0,
-    2,
-    4,
-    8,
-)  # how TVM fuses a kernel (its OpPatternKind)
+# how TVM fuses a kernel, its OpPatternKind
+ELEMENTWISE, INJECTIVE, OUT_FUSABLE, OPAQUE = 0, 2, 4, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +316,8 @@ def copy_kernel(
         )
         sizes = [tirx.IntImm("int64", e) for e in extents]
         with T.grid(*sizes) as loops, T.sblock("put"):
-            index = [T.axis.spatial(e, loop) for e, loop in zip(sizes, loops, strict=True)]
+            each = [loops] if len(sizes) == 1 else loops  # of one extent a grid is its loop
+            index = [T.axis.spatial(e, loop) for e, loop in zip(sizes, each, strict=True)]
             read, write = shifted(index, starts[0]), shifted(index, starts[1])
             T.reads(source[tuple(read)])
             T.writes(target[tuple(write)])

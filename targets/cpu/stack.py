@@ -26,7 +26,7 @@ def tiles_on_stack(mod: IRModule) -> IRModule:
 
 def _temporary(stmt: tirx.AllocBuffer) -> tirx.Stmt:
     size = size_bytes(stmt.buffer)
-    small = size is not None and size <= MOST_BYTES
+    small = size is not None and 0 < size <= MOST_BYTES
     return on_stack(stmt) if small and str(stmt.buffer.scope()) == "global" else stmt
 
 

@@ -112,7 +112,8 @@ def test_every_kind_has_a_design_space(chip: str, model: Callable[[], IRModule])
     assert len(candidates) == 2
     choices = [n for c in candidates for n in sampled(c)]
     assert choices
-    assert max(choices) <= 64  # of steps that are unrolled: for more compilers take minutes
+    if model is CONV:  # of a softmax threads are sampled too
+        assert max(choices) <= 64  # steps that are unrolled: for more compilers take minutes
 
 
 def sampled(trace: str) -> list[int]:
