@@ -185,7 +185,6 @@ def test_a_network_is_tuned_by_its_knobs(tmp_path: Path) -> None:
     assert (outcome.reward, outcome.failed) == ("seconds", 0)
     records = trials_in(tmp_path)
     assert len(records) == 8
-    assert {(r.kind, r.search, r.reward, r.verified) for r in records} == {
-        ("opencl", "template", "seconds", True)
-    }
-    assert {r.workload.split(" ")[0] for r in records} == {"conv2d", "matmul"}
+    assert {(r.kind, r.reward, r.verified) for r in records} == {("opencl", "seconds", True)}
+    tried = {r.workload.split(" ")[0] for r in records if r.choice}
+    assert {"conv2d", "matmul"} <= tried
