@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import tvm_ffi
 from tvm import tirx
 
 Change = Callable[[tirx.AllocBuffer], tirx.Stmt]
@@ -31,19 +32,6 @@ def size_bytes(buffer: tirx.Buffer) -> int | None:
 
 def with_temporaries(stmt: tirx.Stmt, change: Change) -> tirx.Stmt:
     """A statement with each allocation in it changed."""
-    if isinstance(stmt, tirx.SeqStmt):
-        return tirx.SeqStmt([with_temporaries(s, change) for s in stmt])
-    if isinstance(stmt, tirx.For):
-        body, annotations = with_temporaries(stmt.body, change), stmt.annotations
-        args = (stmt.loop_var, stmt.min, stmt.extent, stmt.kind, body, stmt.thread_binding)
-        return tirx.For(*args, annotations, stmt.step)
-    if isinstance(stmt, tirx.AttrStmt):
-        body = with_temporaries(stmt.body, change)
-        return tirx.AttrStmt(stmt.node, stmt.attr_key, stmt.value, body)
-    if isinstance(stmt, tirx.IfThenElse):
-        then, other = stmt.then_case, stmt.else_case
-        other = other and with_temporaries(other, change)
-        return tirx.IfThenElse(stmt.condition, with_temporaries(then, change), other)
-    if isinstance(stmt, tirx.AllocBuffer):
-        return change(stmt)
-    return stmt
+    return tvm_ffi.structural_mutate(
+        stmt, [(tirx.AllocBuffer, lambda allocation, _: change(allocation))]
+    )
