@@ -74,7 +74,7 @@ class LocalDevice(Closing):
     def load(self, artifact: Artifact) -> LocalProgram:
         """Load the code; raises DeviceError when it is not for this machine."""
         require_tvm(artifact)
-        require_width(artifact, self.describe())
+        require_width(artifact, self.describe)
         program = LocalProgram(artifact, self.threads)
         self._programs.append(program)
         return program

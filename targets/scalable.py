@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -45,12 +45,15 @@ def without_sve(chip: Chip) -> Chip:
     return replace(chip, tvm=row, vector_bits=NEON_BITS)
 
 
-def require_width(artifact: Artifact, facts: Mapping[str, str]) -> None:
+def require_width(artifact: Artifact, describe: Callable[[], Mapping[str, str]]) -> None:
     """Raise DeviceError where a device's vectors are not those that the code is made for.
 
-    facts: what the device says of itself, with `sve_bits`."""
+    describe: what the device says of itself, with `sve_bits`; asked for such code alone."""
     wanted = _PROCESSOR.search(artifact.processor)
-    if wanted is None or wanted[1] == (found := facts.get("sve_bits", "")):
+    if wanted is None:
+        return
+    facts = describe()
+    if (found := facts.get("sve_bits", "")) == wanted[1]:
         return
     has = f"has {found} bits" if int(found or 0) > 0 else "has none" if found else "does not tell"
     raise DeviceError(

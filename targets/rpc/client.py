@@ -145,8 +145,7 @@ class RemoteDevice(Closing):
 
         accelerated: the code runs in part on the device's first OpenCL device."""
         require_tvm(artifact)
-        if artifact.processor:
-            require_width(artifact, self.describe())
+        require_width(artifact, self.describe)
         devices = [self._session.cl(0), self._cpu] if accelerated else [self._cpu]
         program = RemoteProgram(self, self._session, devices, artifact)
         self._programs.append(program)
