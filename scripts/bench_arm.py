@@ -31,7 +31,7 @@ import numpy as np
 from bench_peers import OURS, converted
 from checkout import ROOT, cache_folder
 from peer_process import WorkerError
-from peers import RUNTIMES, absent, versions
+from peers import RUNTIMES, absent, all_versions, versions
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -200,9 +200,7 @@ def device(runtimes: Sequence[str]) -> str:
     """The emulated device, and the versions of all runtimes."""
     from dlcc.targets.arm.qemu import find_qemu
 
-    told = {k: v for name in runtimes if not absent(name) for k, v in versions(name).items()}
-    listed = ", ".join(f"{name} {version}" for name, version in told.items())
-    return f"{CHIP}, emulated by qemu {find_qemu().version}, one thread; {listed}"
+    return f"{CHIP}, emulated by qemu {find_qemu().version}, one thread; {all_versions(runtimes)}"
 
 
 def arguments() -> argparse.Namespace:

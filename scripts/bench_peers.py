@@ -29,7 +29,7 @@ from pathlib import Path
 
 from checkout import ROOT, cache_folder, environment
 from peer_process import Block, Worker, WorkerError
-from peers import DATABASE, RUNTIMES, absent, versions
+from peers import DATABASE, RUNTIMES, absent, all_versions, versions
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -275,9 +275,7 @@ def machine(runtimes: Sequence[str]) -> str:
     """This machine, how busy it is before anything runs, and the versions of all runtimes."""
     from dlcc.targets.host.detect import host_chip
 
-    told = {k: v for name in runtimes if not absent(name) for k, v in versions(name).items()}
-    listed = ", ".join(f"{name} {version}" for name, version in told.items())
-    return f"{host_chip().summary}, load {os.getloadavg()[0]:.1f}; {listed}"
+    return f"{host_chip().summary}, load {os.getloadavg()[0]:.1f}; {all_versions(runtimes)}"
 
 
 def arguments() -> argparse.Namespace:

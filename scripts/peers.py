@@ -14,7 +14,7 @@ import importlib.util
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -206,6 +206,12 @@ def absent(name: str) -> list[str]:
 def versions(name: str) -> dict[str, str]:
     """The version of each package that a runtime and its conversion need."""
     return {package: importlib.metadata.version(package) for package in RUNTIMES[name].packages}
+
+
+def all_versions(names: Sequence[str]) -> str:
+    """The versions of all runtimes that are installed, for a table."""
+    told = {k: v for name in names if not absent(name) for k, v in versions(name).items()}
+    return ", ".join(f"{package} {version}" for package, version in told.items())
 
 
 def _tensorflow() -> Any:
