@@ -16,7 +16,7 @@ KIND = Kind(
     open_device=function_of("dlcc.targets.arm.device", "open_device"),
     kernels=function_of("dlcc.targets.cpu.build", "kernels"),
     unscheduled=function_of("dlcc.targets.cpu.build", "unscheduled"),
-    schedules=2,
+    schedules=3,
     space=function_of("dlcc.targets.cpu.space", "space"),
     others={
         "aot": Runtime(

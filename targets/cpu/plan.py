@@ -21,6 +21,8 @@ STAGE = "dlcc.stage"  # block annotation: the name of a stage that is not inline
 
 # Values of the knobs that have names; the cost model's choice is one of them.
 ORDER = ("panels", "pixels")  # what the outermost loop runs over
+SHARES = "shares"  # matmul: all panels for each thread's share of the pixels
+PRODUCT_ORDER = (*ORDER, SHARES)
 PARALLEL = ("outer", "fused", "none")  # matmul: the outer loop, tiles and panels as one, or none
 NO_WINOGRAD = "no"  # conv2d, knob winograd: the sum itself, else its way as SIZExROWS
 PAD = ("block", "whole")  # conv2d: with each block of rows, or first of all

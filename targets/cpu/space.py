@@ -7,10 +7,19 @@ from itertools import product
 
 from dlcc.targets.chips import Chip
 from dlcc.targets.cpu.matmul import row_tile
-from dlcc.targets.cpu.plan import DEPTHWISE_PAD, NO_WINOGRAD, ORDER, PAD, PARALLEL, fits
+from dlcc.targets.cpu.plan import (
+    DEPTHWISE_PAD,
+    NO_WINOGRAD,
+    ORDER,
+    PAD,
+    PARALLEL,
+    PRODUCT_ORDER,
+    SHARES,
+    fits,
+)
 from dlcc.targets.cpu.schedule.conv2d import panels_outside_rows
 from dlcc.targets.cpu.schedule.loops import PARALLEL_FLOPS
-from dlcc.targets.cpu.schedule.matmul import panels_first
+from dlcc.targets.cpu.schedule.matmul import product_order
 from dlcc.targets.cpu.tiles import (
     FLOAT_BYTES,
     Cpu,
@@ -95,17 +104,19 @@ def _of_products(
 ) -> list[Knobs]:
     default = row_tile(rows, columns, cpu)
     flops = 2 * rows * depth * columns
-    panels = panels_first(rows, columns, depth, default.pixels, cpu)
-    outer = -(-columns // default.channels) if panels else -(-rows // default.pixels)
+    order = product_order(rows, columns, depth, default, cpu)
+    tiles = -(-rows // default.pixels)
+    outer = {"panels": -(-columns // default.channels), "pixels": tiles, SHARES: cpu.threads}[order]
     whole = "outer" if balanced(outer, cpu.threads) else "fused"
     usual = whole if flops >= PARALLEL_FLOPS else "none"
     ways = [way for way in PARALLEL if way != usual and cpu.threads > 1]
     if flops > NEAR_THRESHOLD * PARALLEL_FLOPS:
         ways = [way for way in ways if way != "none"]
+    orders = PRODUCT_ORDER if tiles >= cpu.threads > 1 else ORDER
     return _combined(
         {
             "tile": _tiles(matmul_tiles(rows, columns, cpu), default, work, cpu),
-            "order": [order for order in ORDER if (order == "panels") != panels],
+            "order": [o for o in orders if o != order],
             "parallel": ways,
         }
     )

@@ -71,6 +71,7 @@ class Tile:
 LATENCY_CYCLES = 4.0
 PER_CYCLE = 2
 L2_BYTES_PER_CYCLE = 24.0
+COLD_BYTES_PER_CYCLE = 6.0  # weights, which come from L3 or memory once an inference
 TILE_OVERHEAD = 0.02  # loop control and the epilogue's call, in cycles a result and step
 MOST_PIXELS = 8  # of a row of a depthwise tile
 CROPPED = 1.04  # a tile that is cut off at the edge needs predicates

@@ -16,7 +16,15 @@ from tvm import ir, relax, te, tirx
 from dlcc.targets.cpu.geometry import Geometry
 from dlcc.targets.cpu.matmul import pack
 from dlcc.targets.cpu.plan import NO_WINOGRAD, PADDED, STAGE, Plan
-from dlcc.targets.cpu.tiles import FLOAT_BYTES, PER_CYCLE, Cpu, Tile, matmul_tile, round_up
+from dlcc.targets.cpu.tiles import (
+    COLD_BYTES_PER_CYCLE,
+    FLOAT_BYTES,
+    PER_CYCLE,
+    Cpu,
+    Tile,
+    matmul_tile,
+    round_up,
+)
 from dlcc.targets.tuned import Knobs, unfit
 from dlcc.targets.workload import Conv2d
 
@@ -62,7 +70,6 @@ class Winograd:
 # Cycles, measured on an x86 core with 512 KB of L2 (Zen 3) over the 3x3 layers of resnet50 and
 # inception v3, on which the estimates below lie within a fifth of what was measured.
 TRANSFORM_CYCLES = {2: 5.0, 4: 12.0}  # m -> to make a vector of transformed inputs or results
-COLD_BYTES_PER_CYCLE = 6.0  # weights, which come from L3 or memory once an inference
 WARM_BYTES_PER_CYCLE = 24.0  # weights that are read again for the next block
 SPILLED_BYTES_PER_CYCLE = 16.0  # transformed tensors that do not stay in L2
 PRODUCT_OVERHEAD = 1.05

@@ -23,7 +23,7 @@ KIND = Kind(
     open_device=function_of("dlcc.targets.local", "open_device"),
     kernels=function_of("dlcc.targets.cpu.build", "kernels"),
     unscheduled=function_of("dlcc.targets.cpu.build", "unscheduled"),
-    schedules=3,
+    schedules=4,
     space=function_of("dlcc.targets.cpu.space", "space"),
     others={
         "aot": Runtime(

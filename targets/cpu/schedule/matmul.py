@@ -8,7 +8,7 @@ from tvm import ir, tirx
 from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
-from dlcc.targets.cpu.plan import ORDER, PARALLEL
+from dlcc.targets.cpu.plan import PARALLEL, PRODUCT_ORDER, SHARES
 from dlcc.targets.cpu.prefetch import PREFETCH
 from dlcc.targets.cpu.schedule.loops import (
     PARALLEL_ELEMENTS,
@@ -22,7 +22,14 @@ from dlcc.targets.cpu.schedule.loops import (
     split_steps,
     tiled_kernel,
 )
-from dlcc.targets.cpu.tiles import FLOAT_BYTES, Cpu, balanced
+from dlcc.targets.cpu.tiles import (
+    COLD_BYTES_PER_CYCLE,
+    FLOAT_BYTES,
+    PER_CYCLE,
+    Cpu,
+    Tile,
+    balanced,
+)
 from dlcc.targets.tuned import pick
 
 # A panel is asked for by so many tiles at least, some lines every so many steps: hundreds of lines
@@ -34,15 +41,19 @@ FEWEST_STEPS, MOST_STEPS = 16, 96
 def matmul(s: Schedule, cpu: Cpu) -> None:
     """for panels, tiles (the larger matrix outermost, parallel): k: tile; epilogue of the tile.
 
-    Raises Declined for kernels that were not made for it."""
+    Or for shares of the tiles, one a thread: panels, tiles of the share: as above; see
+    `product_order`. Raises Declined for kernels that were not made for it."""
     kernel = tiled_kernel(s, "matmul")
     flatten_rows(s, kernel.epilogue)
     i, j, k = s.get_loops(kernel.anchor)
     rows, columns, depth = (extent(s, loop) for loop in (i, j, k))
     tile_loop, panel_loop, inner = split_register_tile(s, i, j, kernel.tile, cpu.lanes)
-    panels = panels_first(rows, columns or 1, depth or 1, kernel.tile.pixels, cpu)
-    order = pick(kernel.knobs, "order", "panels" if panels else "pixels", ORDER)
-    outer = [panel_loop, tile_loop] if order == "panels" else [tile_loop, panel_loop]
+    usual = product_order(rows, columns or 1, depth or 1, kernel.tile, cpu)
+    order = pick(kernel.knobs, "order", usual, PRODUCT_ORDER)
+    outer = [tile_loop, panel_loop] if order == "pixels" else [panel_loop, tile_loop]
+    if order == SHARES:
+        share, outer[1] = s.split(tile_loop, [cpu.threads, None])
+        outer = [share, *outer]
     k, steps = split_steps(s, kernel.anchor, k, cpu)
     flops = None if rows is None else 2 * rows * (columns or 1) * (depth or 1)
     # one row may be followed by what it scales: a whole image, in squeeze and excite
@@ -51,11 +62,11 @@ def matmul(s: Schedule, cpu: Cpu) -> None:
     whole = "outer" if balanced(extent(s, outer[0]), cpu.threads) else "fused"
     parallel = pick(kernel.knobs, "parallel", whole if worth else "none", PARALLEL)
     reduction = [k]
-    weights = asked_ahead(s, kernel.anchor, outer, cpu)
-    if weights is not None and order == "panels" and parallel != "fused":
-        reduction = ask_ahead(s, outer[0], k, weights)
+    weights = asked_ahead(s, kernel.anchor, outer[-2:], cpu)
+    if weights is not None and order != "pixels" and parallel != "fused":
+        reduction = ask_ahead(s, outer[-2], k, weights)
     s.reorder(*outer, *reduction, *steps, *inner)
-    at = s.fuse(*outer) if parallel == "fused" else outer[1]
+    at = s.fuse(*outer) if parallel == "fused" else outer[-1]
     if parallel != "none":
         s.parallel(at if parallel == "fused" else outer[0])
     finish_tile(s, kernel.epilogue, at, cpu)
@@ -83,6 +94,22 @@ def ask_ahead(s: Schedule, panels: LoopRV, k: LoopRV, weights: int) -> list[Loop
     for loop in (panels, first):
         s.annotate(loop, PREFETCH, weights)
     return [first, k]
+
+
+def product_order(rows: int | None, columns: int, depth: int, tile: Tile, cpu: Cpu) -> str:
+    """What the outermost loop runs over by default, one of PRODUCT_ORDER.
+
+    Where panels come first, each thread takes all of them for its share of the pixels, if that is
+    even: what it reads it has written itself, in the kernel before, and what it writes it reads in
+    the next one, as they share images by rows. Then every thread reads all weights, so the pixels
+    of a share must be so many that weights take at most half of the time of the products."""
+    if not panels_first(rows, columns, depth, tile.pixels, cpu):
+        return "pixels"
+    if rows is None or cpu.threads == 1:
+        return "panels"
+    product_cycles = rows / cpu.threads / (PER_CYCLE * cpu.lanes)  # a weight
+    hidden = product_cycles >= 2 * FLOAT_BYTES / COLD_BYTES_PER_CYCLE
+    return SHARES if hidden and balanced(-(-rows // tile.pixels), cpu.threads) else "panels"
 
 
 def panels_first(rows: int | None, columns: int, depth: int, pixels: int, cpu: Cpu) -> bool:
