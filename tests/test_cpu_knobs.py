@@ -7,13 +7,13 @@ import pytest
 from tvm import relax
 from tvm.relax.op import nn
 
-from dlcc.targets.cpu.build import build
-from dlcc.targets.cpu.plan import ORDER
+from dlcc.targets.cpu.build import build, scheduled
+from dlcc.targets.cpu.plan import DEPTHWISE_PAD, ORDER
 from dlcc.targets.cpu.space import space
 from dlcc.targets.errors import UsageError
 from dlcc.targets.kernels import kernels_in
 from dlcc.targets.local import LocalDevice
-from dlcc.targets.registry import DeviceOptions
+from dlcc.targets.registry import DeviceOptions, find_chip
 from dlcc.targets.tuned import Tuned
 from dlcc.targets.workload import Conv2d, Matmul, parse
 from tests.test_cpu_kernels import CONVS, HOST, Conv, conv_reference, module, random
@@ -91,6 +91,16 @@ def test_depthwise_reads_in_order_where_pixels_share_lines_of_the_cache(channels
     }
     assert code[order] == default.files["module.so"]
     assert len(set(code.values())) == len(ORDER)
+
+
+@pytest.mark.parametrize("pad", DEPTHWISE_PAD)
+def test_a_depthwise_convolution_is_padded_where_the_choice_says(pad: str) -> None:
+    c = Conv((1, 9, 9, 32), (3, 3, 1, 32), pad=(1, 1, 1, 1), groups=32)
+    mod = module(convolution(c, random(*c.w)), c.x)
+    for chip in (HOST, find_chip("cortex-a76")):  # one inlines it by default, the other does not
+        workload = one_workload(build(mod, chip))
+        text = scheduled(mod, chip, Tuned({workload: {"pad": pad}}))
+        assert ("pad[" not in text) == (pad == "inline")
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,8 @@ def padded_row_bytes(s: Schedule, kernel: TiledKernel) -> int:
 
 def pad_rows(s: Schedule, kernel: TiledKernel, loop: LoopRV, cpu: Cpu) -> None:
     """Pad where the knob says: what one step of `loop` reads, inside of it, or all, before it."""
+    if kernel.pad is None:
+        return
     if pick(kernel.knobs, "pad", "block", PAD) == "block":
         pad_at(s, kernel.pad, loop, cpu)
     else:
