@@ -17,11 +17,13 @@ class Gpu:
     """What kernels for a GPU may use, beyond what its `Chip` tells.
 
     work_group: most work-items of a work-group.   local_bytes: local memory of a work-group.
-    subgroup: work-items that run in lockstep; 1 on a CPU that runs OpenCL.
+    subgroup: work-items that run in lockstep; 1 where each has vectors of its own, as on a CPU that
+        runs OpenCL.
     fp16: whether it computes in half precision.   images: whether it has texture memory.
     unified_memory: whether it shares its memory with the CPU.
     host: TVM target, as its JSON dict, of the CPU beside it, which runs the rest of a model.
     half: whether a model is to be kept in half precision, which its user asks for.
+    processor: whether it is no GPU at all, but a CPU that runs OpenCL.
     """
 
     work_group: int
@@ -32,6 +34,7 @@ class Gpu:
     unified_memory: bool
     host: Mapping[str, Any]
     half: bool = False
+    processor: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,8 +63,10 @@ def test_a_dsp_is_of_a_version_that_tvm_has(chip: Chip) -> None:
 @pytest.mark.parametrize("chip", GPUS, ids=lambda c: c.name)
 def test_gpu_is_consistent(chip: Chip) -> None:
     from dlcc.targets.cpu.codegen import is_known_cpu
+    from dlcc.targets.cpu.tiles import Cpu
 
     assert chip.kind == chip.tvm["kind"] == "opencl"
+    assert not Cpu.of(chip).filters, "whether filtering is faster is estimated of CPUs only"
     assert chip.source
     gpu = chip.gpu
     assert gpu is not None

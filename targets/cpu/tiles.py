@@ -52,7 +52,7 @@ class Cpu:
             lane_fma=is_arm and lanes == NEON_LANES,  # SVE takes a lane of every four
             nan_extremes=is_arm,
             memory_factors=not is_arm,
-            filters=chip.gpu is None or (chip.gpu.subgroup == 1 and not chip.gpu.half),
+            filters=chip.gpu is None or (chip.gpu.processor and not chip.gpu.half),
             prefetches=not is_arm,
         )
 

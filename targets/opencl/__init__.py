@@ -24,6 +24,6 @@ KIND = Kind(
     open_device=function_of("dlcc.targets.opencl.device", "open_device"),
     kernels=function_of("dlcc.targets.opencl.build", "kernels"),
     unscheduled=function_of("dlcc.targets.opencl.build", "unscheduled"),
-    schedules=3,
+    schedules=4,
     space=function_of("dlcc.targets.opencl.space", "space"),
 )

@@ -63,5 +63,6 @@ def chip_of(facts: Mapping[str, Any], host: Chip) -> Chip:
             images=bool(facts["images"]),
             unified_memory=bool(facts["unified_memory"]),
             host=host.tvm,
+            processor=is_cpu,
         ),
     )

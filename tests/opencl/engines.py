@@ -30,6 +30,7 @@ CPU = Chip(
         images=False,
         unified_memory=True,
         host=host_chip().tvm,
+        processor=True,
     ),
 )
 # many units and short vectors: sums are shared among the work-items of a group
@@ -38,7 +39,9 @@ GPU = replace(
     name="gpu",
     cores=64,
     vector_bits=128,
-    gpu=replace(CPU.gpu, work_group=256, local_bytes=32 << 10, subgroup=32),  # type: ignore[type-var]
+    gpu=replace(  # type: ignore[type-var]
+        CPU.gpu, work_group=256, local_bytes=32 << 10, subgroup=32, processor=False
+    ),
 )
 HALF = replace(CPU, gpu=replace(CPU.gpu, fp16=True, half=True))  # type: ignore[type-var]
 CHIPS = {"cpu": CPU, "gpu": GPU}
