@@ -54,6 +54,17 @@ class Loaded:
     outputs: Sequence[np.ndarray]
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the model costs as the compiler makes it, where that is counted: the same every time.
+
+    found: see `Measured`.   costs: of each workload; None where they are times."""
+
+    reward: str
+    found: Mapping[str, Found]
+    costs: Mapping[str, float] | None
+
+
 class Bench(Closing):
     """The model on a device, once as the compiler makes it and once as a job wants it."""
 
@@ -64,6 +75,7 @@ class Bench(Closing):
         self._kind = kind
         self._device: Device | None = None
         self._default: Loaded | None = None
+        self._known: Known | None = None
 
     def do(self, run: Run) -> Answer:
         """Raises DlccError, and whatever a candidate raises."""
@@ -80,26 +92,24 @@ class Bench(Closing):
 
     def close(self) -> None:
         """Release the device."""
-        device, self._device, self._default = self._device, None, None
+        device, self._device, self._default, self._known = self._device, None, None, None
         if device is not None:
             device.close()
 
     def _measure(self, code: Artifact, rounds: int) -> Measured:
         default, tuned = self._as_made(), self._load(code)
+        known = self._known = self._known or self._learn(default)
         try:
             error = distance(tuned.outputs, default.outputs)
-            reward = ""
             costs: tuple[dict[str, list[float]], ...] = (defaultdict(list), defaultdict(list))
-            for number in range(rounds):
-                if number and reward != "seconds":
-                    break  # counts are the same every time
-                for loaded, found in zip((default, tuned), costs, strict=True):
-                    reward, sums = self._profile(loaded)
+            for _ in range(rounds if known.costs is None else 1):  # counts do not change
+                one = self._profile(default) if known.costs is None else known.costs
+                for sums, found in zip((one, self._profile(tuned)), costs, strict=True):
                     for workload, cost in sums.items():
                         found[workload].append(cost)
         finally:
             tuned.program.drop()
-        return Measured(reward, dict(costs[0]), dict(costs[1]), error, self._found(default))
+        return Measured(known.reward, dict(costs[0]), dict(costs[1]), error, dict(known.found))
 
     def _compare(self, code: Artifact, job: Compare) -> Compared:
         default, tuned = self._as_made(), self._load(code)
@@ -160,24 +170,29 @@ class Bench(Closing):
             return kernel.workload
         return kernel.key
 
-    def _profile(self, loaded: Loaded) -> tuple[str, dict[str, float]]:
-        """The reward, and the cost of one inference by workload."""
+    def _profile(self, loaded: Loaded) -> dict[str, float]:
+        """The cost of one inference by workload."""
         sums: dict[str, float] = defaultdict(float)
-        reward = "seconds"
-        for call in loaded.program.profile(self._setup.feeds):
-            workload, _ = loaded.kernels.get(call.name, ("", ""))
-            reward, cost = _cost(call)
+        for workload, _, _, cost in self._calls(loaded):
             sums[workload] += cost
-        return reward, sums
+        return sums
 
-    def _found(self, loaded: Loaded) -> dict[str, Found]:
+    def _learn(self, default: Loaded) -> Known:
+        calls = list(self._calls(default))
+        costs: dict[str, float] = defaultdict(float)
         found: dict[str, Found] = {}
-        for call in loaded.program.profile(self._setup.feeds):
-            workload, label = loaded.kernels.get(call.name, ("", ""))
+        for workload, label, _, cost in calls:
+            costs[workload] += cost
             if workload:
-                known = found.get(workload, Found(label, 0))
-                found[workload] = Found(known.label, known.calls + 1)
-        return found
+                before = found.get(workload, Found(label, 0))
+                found[workload] = Found(before.label, before.calls + 1)
+        reward = calls[-1][2] if calls else "seconds"
+        return Known(reward, found, None if reward == "seconds" else dict(costs))
+
+    def _calls(self, loaded: Loaded) -> Iterator[tuple[str, str, str, float]]:
+        """Workload, label, reward and cost of each call of a kernel."""
+        for call in loaded.program.profile(self._setup.feeds):
+            yield *loaded.kernels.get(call.name, ("", "")), *_cost(call)
 
 
 def _label(nodes: Sequence[str]) -> str:
