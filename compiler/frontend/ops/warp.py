@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tvm import relax, te, tirx
@@ -88,27 +88,43 @@ def projective_transform(g: Emitter, node: Node) -> relax.Expr:
     def compute(t: te.Tensor, m: te.Tensor, f: te.Tensor, *given: Any) -> te.Tensor:
         rest = iter(given)
         out = [d if isinstance(d, int) else next(rest) for d in size]
+        rows, columns = (_places(m, out, first, t.shape[axis], _FILLS[mode])
+                         for first, axis in ((3, 1), (0, 2)))  # fmt: skip
 
         def element(b: Any, y: Any, x: Any, c: Any) -> Any:
-            a = [m(0 if one else b, k) for k in range(8)]
-            i, j, filled = _real(y), _real(x), tirx.Cast(dtype, f())
-            scale = a[6] * j + a[7] * i + _real(1)
-            safe = tirx.Select(scale == _real(0), _real(1), scale)
-            column = _FILLS[mode]((a[0] * j + a[1] * i + a[2]) / safe, t.shape[2])
-            row = _FILLS[mode]((a[3] * j + a[4] * i + a[5]) / safe, t.shape[1])
+            k, filled = 0 if one else b, tirx.Cast(dtype, f())
 
             def read(r: Any, s: Any) -> Any:
                 r, s = wide(r), wide(s)
                 there = tirx.all(r >= 0, r < t.shape[1], s >= 0, s < t.shape[2])
                 return tirx.if_then_else(there, t(b, r, s, c), filled)
 
-            value = tirx.Cast(dtype, _SAMPLES[how](read, row, column))
-            return tirx.if_then_else(scale != _real(0), value, filled)
+            value = tirx.Cast(dtype, _SAMPLES[how](read, rows(k, y, x), columns(k, y, x)))
+            return tirx.if_then_else(_scale(m, k, y, x) != _real(0), value, filled)
 
         return te.compute([t.shape[0], *out, t.shape[3]], element, name="projective")
 
     symbols = [d for d in size if not isinstance(d, int)]
     return g.te(compute, image, transforms, fill, *symbols, name="projective")
+
+
+def _scale(m: te.Tensor, b: Any, y: Any, x: Any) -> Any:
+    return m(b, 6) * _real(x) + m(b, 7) * _real(y) + _real(1)
+
+
+def _places(m: te.Tensor, out: Sequence[Dim], first: int, extent: Any, fill: Fill) -> te.Tensor:
+    """Row or column that each output pixel comes from.
+
+    Tensors of their own: a place is read up to twelve times a channel, and as an expression it
+    would grow the kernel as often."""
+
+    def place(b: Any, y: Any, x: Any) -> Any:
+        scale = _scale(m, b, y, x)
+        safe = tirx.Select(scale == _real(0), _real(1), scale)
+        at = m(b, first) * _real(x) + m(b, first + 1) * _real(y) + m(b, first + 2)
+        return fill(at / safe, extent)
+
+    return te.compute([m.shape[0], *out], place, name="place")
 
 
 def _nearest(read: Callable[[Any, Any], Any], row: Any, column: Any) -> Any:
