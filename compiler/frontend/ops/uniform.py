@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 from tvm import relax, te, tirx
+from tvm.script.ir_builder import tirx as T
 
 from dlcc.compiler.errors import BadAttr
 from dlcc.compiler.frontend.broadcasting import broadcast
+from dlcc.compiler.frontend.dims import Dim
 from dlcc.compiler.frontend.emitter import Emitter
 from dlcc.compiler.frontend.graph import Node
-from dlcc.compiler.frontend.loops import wide
+from dlcc.compiler.frontend.loops import loop_kernel, product, wide
 from dlcc.compiler.frontend.ops.table import OpTable
 from dlcc.compiler.frontend.steps import away, real
 
@@ -84,32 +89,91 @@ def uniform_clip(g: Emitter, node: Node) -> relax.Expr:
 # ---------------------------------------------------------------- from one scale to another
 
 
-def _multiplier(scale: Any) -> tuple[Any, Any]:
-    """A positive double as an integer of 31 bits and a shift.
+# (a scale, or one for each index along an axis; that axis)
+Scale = tuple[relax.Expr, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Fixed:
+    """Factors in fixed point, one for each index along `axes`, flat.
+
+    They are tensors, made by a kernel of their own: as an expression, a factor would be worked out
+    again for every element, and TVM takes seconds to simplify its many choices."""
+
+    multiplier: relax.Expr
+    shift: relax.Expr
+    axes: tuple[int, ...]
+    sizes: tuple[Dim, ...]
+
+    def place(self, i: Sequence[Any]) -> Any:
+        """Where the factor of the element at `i` is."""
+        at: Any = wide(0)
+        for axis, size in zip(self.axes, self.sizes, strict=True):
+            at = at * wide(size) + wide(i[axis])
+        return at
+
+
+def _fixed(g: Emitter, factors: Sequence[Scale], divisor: Scale) -> _Fixed:
+    """The product of factors by the divisor, positive doubles, as integers of 31 bits and shifts.
 
     Source: tensorflow/core/kernels/uniform_quant_ops/math_utils.cc, QuantizeMultiplier.
     """
+    along = {axis: g.shape(s)[0] for s, axis in (*factors, divisor) if g.rank(s)}
+    axes, sizes = tuple(sorted(along)), tuple(along[a] for a in sorted(along))
+    scales = [s for s, _ in (*factors, divisor)]
+    of_axis = [axis if g.rank(s) else None for s, axis in (*factors, divisor)]
+    count = product(sizes)
+
+    def body(*buffers: Any) -> None:
+        *given, multiplier, shift, fraction = buffers
+        with T.serial(0, count) as n:
+            index = _unravelled(wide(n), axes, sizes)
+            *over, under = (
+                real(t[0 if a is None else index[a]], "float64")
+                for t, a in zip(given, of_axis, strict=True)
+            )
+            fraction[0] = reduce(operator.mul, over) / under
+            _split(n, multiplier, shift, fraction)
+
+    outputs = [([count], "int64"), ([count], "int64"), ((1,), "float64")]
+    multiplier, shift, _ = loop_kernel(g, "uniform_factors", scales, outputs, body, sizes)
+    return _Fixed(multiplier, shift, axes, sizes)
+
+
+def _unravelled(n: Any, axes: Sequence[int], sizes: Sequence[Dim]) -> dict[int, Any]:
+    """The index along each axis of a flat position."""
+    index = {}
+    for axis, size in reversed([*zip(axes, sizes, strict=True)]):
+        index[axis] = tirx.floormod(n, wide(size))
+        n = tirx.floordiv(n, wide(size))
+    return index
+
+
+def _split(n: Any, whole: Any, shift: Any, fraction: Any) -> None:
+    """Emit: fraction[0] as whole[n] / 2**31 * 2**shift[n]."""
 
     def number(value: int) -> Any:
         return tirx.const(value, "int64")
 
-    bits = tirx.reinterpret("int64", scale)
-    shift = ((bits >> number(52)) & number(0x7FF)) - number(1022)
-    fraction = (bits & number((1 << 52) - 1)) | number(1022 << 52)
-    whole = wide(away(tirx.reinterpret("float64", fraction) * real(1 << 31, "float64")))
-    full = whole == number(1 << 31)
-    whole, shift = (
-        tirx.Select(full, number(1 << 30), whole),
-        tirx.Select(full, shift + number(1), shift),
-    )
-    small, large = shift < number(-31), shift > number(30)
-    whole = tirx.Select(small, number(0), tirx.Select(large, number((1 << 31) - 1), whole))
-    return whole, tirx.Select(small, number(0), tirx.Select(large, number(30), shift))
+    bits = tirx.reinterpret("int64", fraction[0])
+    shift[n] = ((bits >> number(52)) & number(0x7FF)) - number(1022)
+    fraction[0] = tirx.reinterpret(
+        "float64", (bits & number((1 << 52) - 1)) | number(1022 << 52)
+    ) * real(1 << 31, "float64")
+    whole[n] = wide(away(fraction[0]))
+    with T.If(whole[n] == number(1 << 31)), T.Then():
+        whole[n] = number(1 << 30)
+        shift[n] = shift[n] + number(1)
+    with T.If(shift[n] < number(-31)), T.Then():
+        whole[n] = number(0)
+        shift[n] = number(0)
+    with T.If(shift[n] > number(30)), T.Then():
+        whole[n] = number((1 << 31) - 1)
+        shift[n] = number(30)
 
 
-def _scaled(x: Any, scale: Any) -> Any:
-    """x (int32) times a double, in fixed point: MultiplyByQuantizedMultiplier."""
-    multiplier, shift = _multiplier(scale)
+def _scaled(x: Any, multiplier: Any, shift: Any) -> Any:
+    """x (int32) times a factor in fixed point: MultiplyByQuantizedMultiplier."""
     total = tirx.const(31, "int64") - shift
     half = tirx.const(1, "int64") << (total - tirx.const(1, "int64"))
     result = (wide(x) * multiplier + half) >> total
@@ -118,23 +182,22 @@ def _scaled(x: Any, scale: Any) -> Any:
 
 
 def _requantized(
-    g: Emitter, x: relax.Expr, old: Sequence[relax.Expr], new: Sequence[relax.Expr],
-    axes: tuple[int, int],
-) -> relax.Expr:  # fmt: skip
+    g: Emitter, x: relax.Expr, old: Sequence[relax.Expr], new: relax.Expr, axes: tuple[int, int]
+) -> relax.Expr:
     """int32 with another scale.
 
     old: the scale and the zero point.   new: the scale.   axes: the one of each.
     """
+    fixed = _fixed(g, [(old[0], axes[0])], (new, axes[1]))
 
-    def compute(t: te.Tensor, scale: te.Tensor, zero: te.Tensor, other: te.Tensor) -> te.Tensor:
+    def compute(t: te.Tensor, zero: te.Tensor, m: te.Tensor, shift: te.Tensor) -> te.Tensor:
         def element(*i: Any) -> Any:
-            share = real(_picked(scale, i, axes[0]), "float64")
-            share = share / real(_picked(other, i, axes[1]), "float64")
-            return _scaled(_int(t(*i)) - _picked(zero, i, axes[0]), share)
+            at = fixed.place(i)
+            return _scaled(_int(t(*i)) - _picked(zero, i, axes[0]), m(at), shift(at))
 
         return te.compute(t.shape, element, name="rescale")
 
-    return g.te(compute, x, *old, *new, name="uniform_rescale")
+    return g.te(compute, x, old[1], fixed.multiplier, fixed.shift, name="uniform_rescale")
 
 
 def _placed(g: Emitter, node: Node, x: relax.Expr, zero: relax.Expr, dtype: str) -> relax.Expr:
@@ -156,7 +219,7 @@ def uniform_requantize(g: Emitter, node: Node) -> relax.Expr:
     """Source: tensorflow/core/kernels/uniform_quant_ops/requantize.h."""
     x, scale, zero, new_scale, new_zero = g.args(node)
     axes = (_axis(node, "input_"), _axis(node, "output_"))
-    y = _requantized(g, x, [scale, zero], [new_scale], axes)
+    y = _requantized(g, x, [scale, zero], new_scale, axes)
     return _placed(g, node, y, new_zero, str(node.attr("Tout")))
 
 
@@ -170,7 +233,7 @@ def uniform_add(g: Emitter, node: Node) -> relax.Expr:
         # an axis of the result, counted from its end, is one of the operand
         behind = output - max(g.rank(args[0]), g.rank(args[1])) + g.rank(args[k])
         pair = (axis, behind if output >= 0 else axis)
-        terms.append(_requantized(g, args[k], args[2 + 2 * k : 4 + 2 * k], [args[6]], pair))
+        terms.append(_requantized(g, args[k], args[2 + 2 * k : 4 + 2 * k], args[6], pair))
     total = g.emit(R.add(*broadcast(g, *terms)))
     return _placed(g, node, total, args[7], "int32")
 
@@ -193,15 +256,16 @@ def uniform_dot(g: Emitter, node: Node) -> relax.Expr:
     """
     x, w, x_scale, x_zero, w_scale, w_zero, scale, zero = g.args(node)
     y = R.matmul(_from_zero(g, x, x_zero, -1), _from_zero(g, w, w_zero, 1))
+    fixed = _fixed(g, [(x_scale, 1), (w_scale, 1)], (scale, 1))
 
-    def compute(t: te.Tensor, a: te.Tensor, b: te.Tensor, c: te.Tensor) -> te.Tensor:
+    def compute(t: te.Tensor, m: te.Tensor, shift: te.Tensor) -> te.Tensor:
         def element(*i: Any) -> Any:
-            both = real(a(), "float64") * real(_picked(b, i, 1), "float64")
-            return _scaled(t(*i), both / real(_picked(c, i, 1), "float64"))
+            at = fixed.place(i)
+            return _scaled(t(*i), m(at), shift(at))
 
         return te.compute(t.shape, element, name="rescale")
 
-    scaled = g.te(compute, g.emit(y), x_scale, w_scale, scale, name="uniform_rescale")
+    scaled = g.te(compute, g.emit(y), fixed.multiplier, fixed.shift, name="uniform_rescale")
     return _placed(g, node, scaled, zero, str(node.attr("Tout")))
 
 
@@ -215,8 +279,8 @@ def uniform_dot_hybrid(g: Emitter, node: Node) -> relax.Expr:
     if g.dtype(x) != "float32":
         raise BadAttr(node, "Tlhs", found=g.dtype(x), expected=("float32",))
     ends = [g.emit(f(x, [1])) for f in (R.min, R.max)]
-    scale = _row_facts(g, ends, "float32")
-    steps = _row_steps(g, x, ends)
+    scale, *facts = _row_facts(g, ends)
+    steps = _row_steps(g, x, facts)
     y = g.emit(R.matmul(steps, _from_zero(g, w, w_zero, 1)))
 
     def compute(t: te.Tensor, a: te.Tensor, b: te.Tensor) -> te.Tensor:
@@ -236,34 +300,37 @@ def _range_of(low: Any, high: Any) -> tuple[Any, Any, Any, Any, Any]:
     return scale, inverse, usable, first, last
 
 
-def _row_facts(g: Emitter, ends: Sequence[relax.Expr], dtype: str) -> relax.Expr:
-    """The scale of each row, 1 for a row without a range."""
+def _row_facts(g: Emitter, ends: Sequence[relax.Expr]) -> list[relax.Expr]:
+    """The scale of each row, its inverse, its zero point, and whether the row has a range.
 
-    def compute(a: te.Tensor, b: te.Tensor) -> te.Tensor:
-        def element(i: Any) -> Any:
-            scale, _, usable, _, _ = _range_of(a(i), b(i))
-            return tirx.Cast(dtype, tirx.Select(usable, scale, real(1)))
+    A row without a range has scale 1."""
+    (count,) = g.shape(ends[0])
 
-        return te.compute(a.shape, element, name="row_scale")
+    def body(low: Any, high: Any, scale: Any, inverse: Any, zero: Any, used: Any) -> None:
+        with T.serial(0, count) as i:
+            step, inverse[i], usable, first, last = _range_of(low[i], high[i])
+            used[i] = tirx.Cast("int32", usable)
+            scale[i] = tirx.Select(used[i] != tirx.const(0, "int32"), step, real(1))
+            zero[i] = _zero_point(scale[i], first, last)
 
-    return g.te(compute, *ends, name="row_scale")
+    outputs = [([count], dtype) for dtype in ("float32", "float32", "int32", "int32")]
+    return loop_kernel(g, "row_facts", ends, outputs, body)
 
 
-def _row_steps(g: Emitter, x: relax.Expr, ends: Sequence[relax.Expr]) -> relax.Expr:
+def _row_steps(g: Emitter, x: relax.Expr, facts: Sequence[relax.Expr]) -> relax.Expr:
     """The steps of each row from its zero point: AsymmetricQuantize."""
 
-    def compute(t: te.Tensor, a: te.Tensor, b: te.Tensor) -> te.Tensor:
+    def compute(t: te.Tensor, inverse: te.Tensor, zero: te.Tensor, used: te.Tensor) -> te.Tensor:
         def element(*i: Any) -> Any:
-            scale, inverse, usable, first, last = _range_of(a(i[0]), b(i[0]))
-            zero = _zero_point(tirx.Select(usable, scale, real(1)), first, last)
-            step = _int(tirx.floor(t(*i) * inverse + real(0.5))) + zero
+            step = _int(tirx.floor(t(*i) * inverse(i[0]) + real(0.5))) + zero(i[0])
             least, most = tirx.const(-128, "int32"), tirx.const(127, "int32")
             inside = tirx.max(tirx.min(step, most), least)
-            return tirx.Select(usable, inside - zero, tirx.const(0, "int32"))
+            nothing = tirx.const(0, "int32")
+            return tirx.Select(used(i[0]) != nothing, inside - zero(i[0]), nothing)
 
         return te.compute(t.shape, element, name="row_steps")
 
-    return g.te(compute, x, *ends, name="row_steps")
+    return g.te(compute, x, *facts, name="row_steps")
 
 
 def _zero_point(scale: Any, first: Any, last: Any) -> Any:
