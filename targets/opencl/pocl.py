@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import time
+from functools import cache
 from pathlib import Path
 
 from dlcc.targets.cache import cache_folder
@@ -47,7 +48,7 @@ def pocl_environment() -> dict[str, str]:
 def pocl_variables(folder: Path) -> dict[str, str]:
     """The same of a folder with PoCL's files, for this machine or another, without PATH."""
     kernels = Path(os.environ.get("POCL_CACHE_DIR") or cache_folder() / "pocl-kernels")
-    _trim(kernels)
+    _trim_once(kernels)
     order = preloads(folder)
     pocl = next(path for path in order if path.name.startswith("libpocl.so"))
     our_cache = os.environ.get("DLCC_OPENCL_CACHE")
@@ -85,6 +86,12 @@ def _trim(folder: Path) -> None:
             return
         shutil.rmtree(path, ignore_errors=True)
         total -= size
+
+
+@cache
+def _trim_once(folder: Path) -> None:
+    """`_trim`, once a process: it looks at thousands of files, and sessions ask for PoCL often."""
+    _trim(folder)
 
 
 def _other_device() -> str:
