@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -203,20 +204,27 @@ def test_a_full_disk(model: Path, tmp_path: Path) -> None:
         (["--input", "nope=1,2"], 2, "nope"),
     ],
 )
-def test_bad_input(model: Path, tmp_path: Path, options: list[str], code: int, said: str) -> None:
+def test_bad_input(
+    dlcc: Callable[..., Any],
+    model: Path,
+    tmp_path: Path,
+    options: list[str],
+    code: int,
+    said: str,
+) -> None:
     given = [o.replace("{model}", str(model)) for o in options]
     if "--database" not in given:
         given += ["--database", str(tmp_path / "db")]
-    got, out, err = finished(tune(model, *given))
+    got, out, err = dlcc("tune", model, "--threads", "1", *given)
     assert got == code, err
     assert said in err
     assert out == ""
 
 
-def test_open_shapes_are_asked_for(tmp_path: Path) -> None:
+def test_open_shapes_are_asked_for(dlcc: Callable[..., Any], tmp_path: Path) -> None:
     path = tmp_path / "open.pbtxt"
     path.write_text(MODEL.replace("dim { size: 32 }", "dim { size: -1 }"))
-    code, _, err = finished(tune(path))
+    code, _, err = dlcc("tune", path, "--threads", "1")
     assert code == 3
     assert "--input x=N,64" in err
 
