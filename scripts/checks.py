@@ -68,7 +68,9 @@ def pytest_command(args: Sequence[str]) -> list[str]:
     rest = [arg for arg in args if arg != "--slow"]
     marks = [] if "--slow" in args or "-m" in args else ["-m", "not slow"]
     workers = min(os.cpu_count() or 1, WORKERS)
-    everything = ["-n", str(workers), "--dist", "loadfile", "--durations", "25"]
+    # the longest files first, as tests/conftest.py says: xdist would take those of most tests
+    order = ["--dist", "loadfile", "--no-loadscope-reorder"]
+    everything = ["-n", str(workers), *order, "--durations", "25"]
     return ["pytest", *marks, *(rest or everything)]
 
 

@@ -19,7 +19,39 @@ from dlcc.targets.rpc.process import ServerProcess
 DEVICES = {"arm": "arm_server", "hexagon": "hexagon", "opencl": "opencl"}
 
 
+# Files that take longest, by seconds of the processor. A worker takes whole files: one of these at
+# the end would leave the other workers idle.
+LONGEST = (
+    "tests/cli/test_cli_tune.py",
+    "tests/test_zoo.py",
+    "tests/hexagon/test_kernels.py",
+    "tests/test_arm_scalable.py",
+    "tests/control/test_control.py",
+    "tests/frontend/test_forms.py",
+    "tests/fuzz/test_fuzz_models.py",
+    "tests/hexagon/test_dsp.py",
+    "tests/ops/test_complex.py",
+    "tests/test_cpu_knobs.py",
+    "tests/ops/test_dtypes.py",
+    "tests/test_cpu_kernels.py",
+    "tests/hexagon/test_build.py",
+    "tests/ops/test_computed.py",
+    "tests/ops/test_matrix_functions.py",
+    "tests/hexagon/test_knobs.py",
+    "tests/test_rpc.py",
+    "tests/frontend/test_forms_errors.py",
+    "tests/networks/test_networks.py",
+    "tests/opencl/test_schedules.py",
+    "tests/opencl/test_knobs.py",
+)
+
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, the others as they were; `--no-loadscope-reorder` keeps this."""
+    rank = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.nodeid.split("::")[0], len(LONGEST)))
 
 
 @pytest.fixture

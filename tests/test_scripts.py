@@ -8,9 +8,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+
+from tests.conftest import LONGEST, pytest_collection_modifyitems
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ROOT / "scripts"
@@ -142,11 +146,23 @@ def test_the_cache_is_in_the_checkout_where_home_cannot_be_written(script, monke
     assert module.cache_folder() == Path("/elsewhere")
 
 
+EVERYTHING = ["-n", "3", "--dist", "loadfile", "--no-loadscope-reorder", "--durations", "25"]
+
+
+def test_the_longest_files_are_there_and_come_first() -> None:
+    assert [name for name in LONGEST if not (ROOT / name).is_file()] == []
+    names = ["tests/test_names.py::a", f"{LONGEST[1]}::b", "tests/aot/test_pack.py::c",
+             f"{LONGEST[0]}::d[x::y]", f"{LONGEST[1]}::e"]  # fmt: skip
+    items: list[Any] = [SimpleNamespace(nodeid=name) for name in names]
+    pytest_collection_modifyitems(items)
+    assert [item.nodeid[-1] for item in items] == ["]", "b", "e", "a", "c"]
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ([], ["pytest", "-m", "not slow", "-n", "3", "--dist", "loadfile", "--durations", "25"]),
-        (["--slow"], ["pytest", "-n", "3", "--dist", "loadfile", "--durations", "25"]),
+        ([], ["pytest", "-m", "not slow", *EVERYTHING]),
+        (["--slow"], ["pytest", *EVERYTHING]),
         (["-k", "cli"], ["pytest", "-m", "not slow", "-k", "cli"]),
         (["-m", "slow"], ["pytest", "-m", "slow"]),
     ],
