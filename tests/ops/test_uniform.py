@@ -55,6 +55,9 @@ CASES = [
               **_with("rhs_", _ALL, 0), **_with("output_", _ALL, axis))
         for new, axis in (([feed(_SCALES * 2), feed(_ZEROS)], 1),)
     ),
+    _case("UniformRequantize", [feed(_INT8, (None, 4, 5)), feed(_SCALES, (None,)), feed(_ZEROS),
+                                feed(_SCALES * 2, (None,)), feed(_ZEROS)], "open", {0: "qint8"},
+          Tout="qint8", **_with("input_", axis=1), **_with("output_", axis=1)),
     _case("UniformQuantizedAdd", [feed(_INT32), feed(_INT32[0, :, :1]), *_ONE, *_ONE, *_ONE],
           "a tensor's", {0: "qint32", 1: "qint32"}, **_with("lhs_", _ALL), **_with("rhs_", _ALL),
           **_with("output_", _ALL)),
