@@ -7,10 +7,11 @@ from tvm.ir import IRModule
 
 from dlcc.targets.hexagon.extremes import keep_nan
 from dlcc.targets.hexagon.memory import describe_memory
+from dlcc.targets.hexagon.narrow import saturate
 
 
 def prepare(mod: IRModule) -> IRModule:
     """Kernels whose tensors are pointers -> the same, ready for LowerTVMBuiltin.
 
     Functions become arithmetic first, since there are maxima in it."""
-    return describe_memory(keep_nan(tirx.transform.LowerIntrin()(mod)))
+    return describe_memory(keep_nan(tirx.transform.LowerIntrin()(saturate(mod))))
