@@ -29,7 +29,9 @@ _BY_VECTOR = {
     "uint8": "llvm.hexagon.V6.vrmpybusv.acc.128B",
     "int8": "llvm.hexagon.V6.vrmpybv.acc.128B",
 }
+ACCUMULATING = (*_BY_WORD.values(), *_BY_VECTOR.values())
 DATA: tuple[str, ...] = tuple(_BY_WORD)
+SCOPES = ("global", "local")
 ONES = 0x01010101
 
 

@@ -1,4 +1,4 @@
-"""Clipped numbers to bytes by instructions that saturate."""
+"""Clipped numbers to bytes by instructions that saturate; sums that start with a product."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tvm.ir import IRModule
 from tvm.s_tir import Schedule
 
 from dlcc.targets.hexagon.narrow import saturate
+from dlcc.targets.hexagon.start import start_with_products
 from tests.hexagon.measure import measure
 
 Form = Callable[[ir.Expr, str], ir.Expr]
@@ -93,3 +94,37 @@ def test_other_lanes_stay() -> None:
     ramp = tirx.Cast("uint8x64", tirx.max(tirx.min(tirx.Ramp(x, 1, 64), 255), 0))
     mod = IRModule({"f": tirx.PrimFunc([x], tirx.Evaluate(ramp))})
     ir.assert_structural_equal(saturate(mod), mod)
+
+
+ACC = "llvm.hexagon.V6.vrmpybusv.acc.128B"
+
+
+def _sum(between: bool) -> IRModule:
+    """c[0:32] = 0; c[32:64] = 0; perhaps something that reads both; c[0:32] = product + c[0:32]."""
+    c = tirx.decl_buffer((64,), "int32", "c", scope="local")
+    x = tirx.Var("x", "int32")
+    zero, splat = tirx.Broadcast(tirx.const(0), 32), tirx.Broadcast(x, 32)
+
+    def store(value: ir.Expr, at: int) -> tirx.Stmt:
+        return tirx.BufferStore(c, value, [tirx.Ramp(at, 1, 32)])
+
+    first = c[tirx.Ramp(0, 1, 32)]
+    stmts = [store(zero, 0), store(zero, 32)]
+    stmts += [store(first + splat, 32)] if between else []
+    stmts += [store(tirx.call_llvm_pure_intrin("int32x32", ACC, first, splat, splat), 0)]
+    body = tirx.SeqStmt([tirx.AllocBuffer(c), *stmts])
+    return IRModule({"f": tirx.PrimFunc([x], body)})
+
+
+def test_a_sum_starts_with_its_first_product() -> None:
+    text = start_with_products(_sum(False))["f"].script()
+    assert text.count("T.Broadcast(0, 32)") == 1  # of the other half, which nothing is added to
+    assert "vrmpybusv.128B" in text
+    assert ACC not in text
+
+
+def test_a_zero_that_is_read_stays() -> None:
+    mod = _sum(True)
+    text = start_with_products(mod)["f"].script()
+    assert text.count("T.Broadcast(0, 32)") == 2
+    assert ACC in text
