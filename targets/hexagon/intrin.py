@@ -56,20 +56,27 @@ def taps(data: str) -> str:
     return f"dlcc.hexagon.taps.{data}"
 
 
-def words(data: str) -> str:
-    """Name of c[128, t] = x[t, 128] for t < 4: four rows, interleaved byte by byte."""
-    return f"dlcc.hexagon.words.{data}"
+def words(data: str, scope: str = "global") -> str:
+    """Name of c[128, t] = x[t, 128] for t < 4: four rows, interleaved byte by byte.
+
+    scope: where x and c are."""
+    return f"dlcc.hexagon.words.{data}.{scope}"
 
 
-def dots(data: str) -> str:
-    """Name of c[32] += sum over t < 4 of x[32, t] * w[32, t]; w is int8."""
-    return f"dlcc.hexagon.dots.{data}"
+def dots(data: str, scope: str = "global") -> str:
+    """Name of c[32] += sum over t < 4 of x[32, t] * w[32, t]; w is int8.
+
+    scope: where x is."""
+    return f"dlcc.hexagon.dots.{data}.{scope}"
 
 
 @cache
 def _register(data: str) -> None:
-    TensorIntrin.register(words(data), _words_plain(data), _words_vector(data), override=True)
-    TensorIntrin.register(dots(data), _dots_plain(data), _dots_vector(data), override=True)
+    for scope in SCOPES:
+        made, plain = _words_vector(data, scope), _words_plain(data, scope)
+        TensorIntrin.register(words(data, scope), plain, made, override=True)
+        multiplied, plain = _dots_vector(data, scope), _dots_plain(data, scope)
+        TensorIntrin.register(dots(data, scope), plain, multiplied, override=True)
     TensorIntrin.register(dot(data), _dot_plain(data), _dot_vector(data), override=True)
     TensorIntrin.register(total(data), _total_plain(data), _total_vector(data), override=True)
     TensorIntrin.register(taps(data), _taps_plain(data), _taps_vector(data), override=True)
@@ -208,12 +215,12 @@ def _taps_vector(data: str) -> tirx.PrimFunc:
     return vector
 
 
-def _words_plain(data: str) -> tirx.PrimFunc:
+def _words_plain(data: str, scope: str) -> tirx.PrimFunc:
     @T.prim_func(s_tir=True)  # type: ignore[untyped-decorator]
     def plain(a: T.handle, c: T.handle) -> None:
         row = T.int32()
-        X = T.match_buffer(a, (4, 128), data, strides=[row, 1], offset_factor=1)
-        C = T.match_buffer(c, (128, 4), data, offset_factor=1)
+        X = T.match_buffer(a, (4, 128), data, strides=[row, 1], offset_factor=1, scope=scope)
+        C = T.match_buffer(c, (128, 4), data, offset_factor=1, scope=scope)
         with T.sblock("root"):
             T.reads(X[0:4, 0:128])
             T.writes(C[0:128, 0:4])
@@ -225,7 +232,7 @@ def _words_plain(data: str) -> tirx.PrimFunc:
     return plain
 
 
-def _words_vector(data: str) -> tirx.PrimFunc:
+def _words_vector(data: str, scope: str) -> tirx.PrimFunc:
     def quarter(x: tirx.Buffer, number: int) -> ir.Expr:
         runs = [T.reinterpret("int32x32", x.vload([t, 0], f"{data}x128")) for t in range(4)]
         return T.reinterpret(f"{data}x128", _words(runs, number))
@@ -233,8 +240,8 @@ def _words_vector(data: str) -> tirx.PrimFunc:
     @T.prim_func(s_tir=True)  # type: ignore[untyped-decorator]
     def vector(a: T.handle, c: T.handle) -> None:
         row = T.int32()
-        X = T.match_buffer(a, (4, 128), data, strides=[row, 1], offset_factor=1)
-        C = T.match_buffer(c, (128, 4), data, offset_factor=1)
+        X = T.match_buffer(a, (4, 128), data, strides=[row, 1], offset_factor=1, scope=scope)
+        C = T.match_buffer(c, (128, 4), data, offset_factor=1, scope=scope)
         with T.sblock("root"):
             T.reads(X[0:4, 0:128])
             T.writes(C[0:128, 0:4])
@@ -246,10 +253,10 @@ def _words_vector(data: str) -> tirx.PrimFunc:
     return vector
 
 
-def _dots_plain(data: str) -> tirx.PrimFunc:
+def _dots_plain(data: str, scope: str) -> tirx.PrimFunc:
     @T.prim_func(s_tir=True)  # type: ignore[untyped-decorator]
     def plain(a: T.handle, b: T.handle, c: T.handle) -> None:
-        X = T.match_buffer(a, (32, 4), data, offset_factor=1)
+        X = T.match_buffer(a, (32, 4), data, offset_factor=1, scope=scope)
         W = T.match_buffer(b, (32, 4), "int8", offset_factor=1)
         C = T.match_buffer(c, (32,), "int32", offset_factor=1, scope="local")
         with T.sblock("root"):
@@ -263,12 +270,12 @@ def _dots_plain(data: str) -> tirx.PrimFunc:
     return plain
 
 
-def _dots_vector(data: str) -> tirx.PrimFunc:
+def _dots_vector(data: str, scope: str) -> tirx.PrimFunc:
     instruction = _BY_VECTOR[data]
 
     @T.prim_func(s_tir=True)  # type: ignore[untyped-decorator]
     def vector(a: T.handle, b: T.handle, c: T.handle) -> None:
-        X = T.match_buffer(a, (32, 4), data, offset_factor=1)
+        X = T.match_buffer(a, (32, 4), data, offset_factor=1, scope=scope)
         W = T.match_buffer(b, (32, 4), "int8", offset_factor=1)
         C = T.match_buffer(c, (32,), "int32", offset_factor=1, scope="local")
         with T.sblock("root"):

@@ -35,7 +35,7 @@ def space(workload: str, _chip: Chip) -> list[Knobs]:
 
 def _of_windows(work: Conv2d) -> list[Knobs]:
     """By words with a tile, or by taps: what the default is depends on the weights, too."""
-    able = blocks(Window(work.oh, work.ow, work.c, work.k, work.s, work.d))[:MOST_TILES]
+    able = blocks(Window(work.w, work.oh, work.ow, work.c, work.k, work.s, work.d))[:MOST_TILES]
     if not able:
         return [{}]
     words, taps = WAYS

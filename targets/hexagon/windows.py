@@ -18,9 +18,10 @@ import numpy as np
 from tvm import ir, te
 
 from dlcc.targets.cpu.geometry import Geometry
+from dlcc.targets.hexagon.grid import Grid, Tile, Words
 from dlcc.targets.hexagon.intrin import LANES, TAPS, VECTOR
 from dlcc.targets.hexagon.pad import Border, padded
-from dlcc.targets.hexagon.tiles import RULE, round_up
+from dlcc.targets.hexagon.tiles import RULE, TILE, round_up
 
 MOST_ROWS = 4
 MOST_SUMS = 16  # in registers at once; weights and words take the rest
@@ -33,8 +34,9 @@ TAPS_PACKETS = 10.0
 class Window:
     """What of a depthwise convolution the tile depends on.
 
-    parts: of its weights whose sum they are, each of them int8."""
+    w: pixels of a row of the image. parts: of its weights whose sum they are, each int8."""
 
+    w: int
     oh: int
     ow: int
     c: int
@@ -45,7 +47,7 @@ class Window:
 
     @staticmethod
     def of(g: Geometry, parts: int) -> Window:
-        return Window(g.oh, g.ow, g.c, (g.kh, g.kw), g.strides, g.dilation, parts)
+        return Window(g.w, g.oh, g.ow, g.c, (g.kh, g.kw), g.strides, g.dilation, parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,13 @@ class Block:
         """Words, of four rows each, that the rows take."""
         reach = (self.rows - 1) * window.s[0] + (window.k[0] - 1) * window.d[0] + 1
         return -(-reach // TAPS)
+
+    def tile(self, window: Window) -> Tile:
+        """The same as one whose words stay in registers."""
+        groups = self.groups(window)
+        reach = (self.pixels - 1) * window.s[1] + (window.k[1] - 1) * window.d[1] + 1
+        products = window.parts * groups * window.k[1]
+        return Tile(self.rows, self.pixels, window.w, window.c, products, groups * reach)
 
 
 def blocks(window: Window) -> list[Block]:
@@ -81,6 +90,9 @@ def blocks(window: Window) -> list[Block]:
 def packets(block: Block, window: Window) -> float:
     """Of 128 results: their multiplications and loads of weights, and their share of the words."""
     steps = window.parts * block.groups(window) * window.k[1]
+    tile = block.tile(window)
+    if tile.on_grid():
+        return tile.packets(TAPS * block.groups(window) * window.s[1] / block.rows)
     lanes = round_up(window.c, LANES) / window.c
     words = block.groups(window) * window.s[1] * WORDS_PACKETS / block.rows
     return lanes * steps * 4 * (1 + 1 / (2 * block.pixels)) + words
@@ -110,21 +122,22 @@ def sums_of_windows(
     """x, w of `pack_windows` -> [n, oh / rows, rows, ow, channels / 32, 32]."""
     channels, parts, groups, kw, rows = (int(d) for d in w.shape[:5])
     shape = (int(g.batch), g.oh // rows, rows, g.ow, channels, LANES)
-    step = g.strides[1] * g.c  # bytes from the window of a pixel to that of the next
-    words = _words(x, g, zero, shape, groups)
+    block = Block(rows, int(attrs[TILE][1]))
+    on_grid = block.tile(Window.of(g, parts)).on_grid()
+    made = Grid.of(g, block.pixels).words if on_grid else _words
+    words = made(x, g, zero, shape, groups)
     axes = [te.reduce_axis((0, e), n) for e, n in ((parts, "p"), (groups, "k"), (kw, "rx"))]
     p, k, rx, t = axes = [*axes, te.reduce_axis((0, TAPS), "t")]
 
     def value(n: ir.Expr, b: ir.Expr, r: ir.Expr, q: ir.Expr, m: ir.Expr, j: ir.Expr) -> ir.Expr:
-        at = q * step + rx * (g.dilation[1] * g.c) + m * LANES + j
-        byte = words[n, b, k, at // VECTOR, at % VECTOR, t].astype("int32")
+        byte = words(n, b, k, q, rx, m, j, t).astype("int32")
         return te.sum(byte * w[m, p, k, rx, r, j, t].astype("int32"), axes)
 
     return te.compute(shape, value, name="windows", attrs=attrs)
 
 
-def _words(x: te.Tensor, g: Geometry, zero: int, shape: Sequence[int], groups: int) -> te.Tensor:
-    """x -> [n, oh / rows, groups, vectors, 128, 4]: four rows of the padded image."""
+def _words(x: te.Tensor, g: Geometry, zero: int, shape: Sequence[int], groups: int) -> Words:
+    """Of four rows of the padded image: [n, oh / rows, groups, vectors, 128, 4]."""
     n, row_blocks, rows, _, channels, _ = shape
     window_bytes = (g.kw - 1) * g.dilation[1] * g.c + channels * LANES
     row_bytes = round_up((g.ow - 1) * g.strides[1] * g.c + window_bytes, VECTOR)
@@ -137,4 +150,11 @@ def _words(x: te.Tensor, g: Geometry, zero: int, shape: Sequence[int], groups: i
         return image[n, b * step + k * TAPS + t, v * VECTOR + j]
 
     made = (n, row_blocks, groups, row_bytes // VECTOR, VECTOR, TAPS)
-    return te.compute(made, byte, name="words", attrs={RULE: "words"})
+    words = te.compute(made, byte, name="words", attrs={RULE: "words"})
+
+    def word(*index: ir.Expr) -> ir.Expr:
+        n, b, k, q, rx, m, j, t = index
+        at = q * (g.strides[1] * g.c) + rx * (g.dilation[1] * g.c) + m * LANES + j
+        return words[n, b, k, at // VECTOR, at % VECTOR, t]
+
+    return word

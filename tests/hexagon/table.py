@@ -22,7 +22,6 @@ MORE = [
     Product((1, 28, 28, 64), 64, 3, pad=1, zero=100, requantised=True),
     Product((1, 64, 64, 3), 32, 3, stride=2, pad=1, zero=100, requantised=True),
     Product((1, 14, 14, 24), 144, zero=1, requantised=True),
-    Product((1, 28, 28, 64), 64, 3, pad=1, depthwise=True, zero=100, requantised=True),
     Product((1, 28, 28, 64), 64, 3, 2, pad=1, depthwise=True, zero=100, requantised=True),
     Product((1, 1024), 1000),
 ]

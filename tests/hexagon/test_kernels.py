@@ -51,6 +51,9 @@ DEPTHWISE = [
     Product((1, 3, 3, 8), 8, 3, pad=1, depthwise=True, zero=3, requantised=True),
     Product((2, 6, 5, 40), 40, 3, pad=1, depthwise=True, zero=3, requantised=True),
     Product((1, 7, 8, 32), 32, 5, pad=2, depthwise=True, low=-255, high=255, dtype="int8"),
+    Product((2, 6, 8, 32), 32, 3, pad=1, depthwise=True, zero=-5, dtype="int8"),
+    Product((1, 8, 8, 128), 128, 3, 2, pad=1, depthwise=True, zero=3, requantised=True),
+    Product((1, 5, 12, 64), 64, 3, pad=1, depthwise=True, dtype="int8", requantised=True),
     Product((1, 9, 8, 96), 96, 3, 2, pad=1, depthwise=True, zero=255, requantised=True),
 ]
 
@@ -111,6 +114,19 @@ def test_operators_of_bytes_with_int32_results_are_found() -> None:
     np.testing.assert_array_equal(run(mod, xs)[0], case.expected(xs[0]))
 
 
+@pytest.mark.device("hexagon")
+@pytest.mark.parametrize(("width", "in_memory"), [(8, False), (7, True)])
+def test_words_of_whole_vectors_stay_in_registers(width: int, in_memory: bool) -> None:
+    case = Product((1, 6, width, 64), 64, 3, pad=1, depthwise=True, zero=3, requantised=True)
+    mod, _ = scheduled(module(case.make, [(case.shape, case.dtype)]))
+    xs = random_inputs([(case.shape, case.dtype)])
+    found, (measured,) = run(mod, xs)
+    np.testing.assert_array_equal(found, case.expected(xs[0]))
+    assert ("AllocWorkspace" in measured.assembly) == in_memory
+    assert ("vmemu" in measured.assembly) == in_memory  # the copy of the image
+    assert (":sat" in measured.assembly) != in_memory  # 448 results are no vectors of 128
+
+
 @dataclass(frozen=True, slots=True)
 class Bar:
     """A product and the most packets it may take."""
@@ -126,7 +142,11 @@ BARS = [
     Bar(Product((16, 256), 64), 5_000),
     Bar(Product((1, 14, 14, 256), 256), 196 * 256 * 256 // 64),
     Bar(Product((1, 28, 28, 64), 64, 3, pad=1), 784 * 64 * 64 * 9 // 64),
-    Bar(Product((1, 28, 28, 64), 64, 3, pad=1, depthwise=True), 784 * 64 * 9 // 56),
+    Bar(Product((1, 28, 28, 64), 64, 3, pad=1, depthwise=True), 784 * 64 * 9 // 75),
+    Bar(
+        Product((1, 28, 28, 64), 64, 3, pad=1, depthwise=True, zero=100, requantised=True),
+        784 * 64 * 9 * 3 // 2 // 128,
+    ),
 ]
 
 

@@ -32,6 +32,7 @@ CASES = [
     Product((1, 8, 6, 64), 64, 3, pad=1, depthwise=True, zero=100, requantised=True),
     Product((2, 6, 8, 40), 40, 3, pad=1, depthwise=True, zero=1, dtype="int8"),
     Product((1, 8, 8, 160), 160, 5, 2, pad=2, depthwise=True, zero=3, low=-255, high=255),
+    Product((1, 9, 8, 64), 64, 3, pad=2, dilation=2, depthwise=True, zero=7, requantised=True),
     Product((1, 15, 15, 32), 32, 7, pad=2, dilation=2, depthwise=True),
 ]
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tvm import ir, tirx
+from tvm import tirx
 from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
 from dlcc.targets.cpu.schedule.inline import inline
 from dlcc.targets.cpu.tiles import largest_vector
-from dlcc.targets.hexagon.intrin import LANES, VECTOR, dots, words
+from dlcc.targets.hexagon.intrin import LANES, dots, words
+from dlcc.targets.hexagon.schedule.grid import Stages, bytes_at_once, in_registers, one_run
 from dlcc.targets.hexagon.schedule.loops import (
     Declined,
     Hvx,
@@ -29,38 +30,47 @@ MOST_UNROLLED = 16  # steps of a window
 
 def windows(s: Schedule, hvx: Hvx) -> None:
     """for blocks of rows: their words; for channels: for pixels: sums, and what is done with them
-    in registers; then the rest of the epilogue.
+    in registers; then the rest of the epilogue. Where rows are whole vectors, words and the rest
+    are in registers, too.
 
     Raises Declined for kernels that were not made for it."""
     sums = marked(s, "windows")
     if sums is None:
         raise Declined("not a depthwise convolution of 8-bit integers by rows")
-    made, pad = marked(s, "words"), marked(s, "pad")
+    made = marked(s, "words")
     assert made is not None
-    rows, pixels = (int(v) for v in s.get(sums).annotations[TILE])
-    dtype = str(s.get(made).writes[0].source.dtype)
+    tile = s.get(sums).annotations[TILE]
+    rows, pixels = int(tile[0]), int(tile[1])
     s.set_scope(sums, 0, "local")
     kept, rest = _epilogue(s, sums)
+    lines = marked(s, "rows")
+    at_once = lines is not None and bytes_at_once(s, rest, hvx)
     _, y, *_ = s.get_loops(rest or kept)
     block, _ = s.split(y, [None, rows])
-    if rest is not None:
+    if rest is not None and not at_once:
         s.compute_at(kept, block, preserve_unit_loops=True)
+    if lines is not None:
+        in_registers(s, Stages(lines, made, sums, kept), rest if at_once else None, pixels)
+    else:
+        _by_rows(s, (made, sums, kept), block, pixels)
+    if rest is not None and not at_once:
+        _finish(s, rest, _whole(s, kept), hvx)
+
+
+def _by_rows(
+    s: Schedule, stages: tuple[SBlockRV, SBlockRV, SBlockRV], block: LoopRV, pixels: int
+) -> None:
+    """Words of a block of rows in memory, from a copy of the image."""
+    made, sums, kept = stages
+    dtype = str(s.get(made).writes[0].source.dtype)
     q = _tiled(s, kept, pixels)
     s.compute_at(sums, q, preserve_unit_loops=True)
     s.compute_at(made, block, preserve_unit_loops=True)
-    s.transform_layout(made, ("write", 0), tirx.IndexMap.from_func(_one_run, ndim=6))
+    s.transform_layout(made, ("write", 0), tirx.IndexMap.from_func(one_run, ndim=6))
     _multiply(s, sums, dots(dtype))
     s.tensorize(s.get_loops(made)[-2], words(dtype))
-    if rest is not None:
-        _finish(s, rest, _whole(s, kept), hvx)
-    if pad is not None:
+    if (pad := marked(s, "pad")) is not None:
         pad_bytes(s, pad)
-
-
-def _one_run(*index: ir.Expr) -> list[ir.Expr]:
-    """The bytes of a row are cut into vectors only for `compute_at`, which makes whole ones so."""
-    *outer, vector, byte, row = index
-    return [*outer, vector * VECTOR + byte, row]
 
 
 def _epilogue(s: Schedule, sums: SBlockRV) -> tuple[SBlockRV, SBlockRV | None]:
