@@ -7,6 +7,7 @@ from tvm import relax
 from tvm.ir import IRModule
 
 from dlcc.targets.cpu.joins import chain_joins, split_joins
+from dlcc.targets.cpu.row_blocks import pairs_fused
 from dlcc.targets.cpu.sources import name_sources
 
 
@@ -17,7 +18,7 @@ def fuse(mod: IRModule, target: tvm.target.Target, joins: bool = False) -> IRMod
     After:   o = call_tir(fused_conv2d_add_relu, x, w, b)
     """
     with target:
-        mod = relax.transform.AnnotateTIROpPattern()(mod)
+        mod = pairs_fused(relax.transform.AnnotateTIROpPattern()(mod))
         mod = split_joins(mod) if joins else mod
         grouped = relax.transform.FuseOps()(mod)
         fused = name_sources(relax.transform.FuseTIR()(grouped), grouped, mod)

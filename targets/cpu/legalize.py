@@ -18,6 +18,7 @@ from dlcc.targets.cpu.joins import AXIS
 from dlcc.targets.cpu.layout import to_nhwc
 from dlcc.targets.cpu.matmul import dims, matmul, static
 from dlcc.targets.cpu.pool import avg_pool, max_pool
+from dlcc.targets.cpu.row_blocks import block_rows_of_pairs
 from dlcc.targets.cpu.tiles import Cpu
 from dlcc.targets.errors import DlccError
 from dlcc.targets.tuned import UNTUNED, Tuned
@@ -86,6 +87,7 @@ def legalize(
         name: partial(_first, legalizer, cpu, tuned, refused) for name, legalizer in OURS.items()
     }
     mod = apply_gates(fold_layouts(to_nhwc(mod)), cpu, tuned)
+    mod = block_rows_of_pairs(mod, cpu, tuned)
     passes = [
         # before legalization: sort, top-k and scans go to the runtime's own library
         relax.backend.DispatchSampling(),

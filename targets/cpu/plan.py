@@ -17,6 +17,7 @@ from dlcc.targets.workload import Conv2d, Matmul, Workload
 RULE = "dlcc.rule"  # block annotation: the schedule rule that the kernel was written for
 TILE = "dlcc.tile"  # block annotation: pixels, channels
 PADDED = "dlcc.pad"  # block annotation: columns of zeros on the left, columns of the input
+BLOCKS = "dlcc.blocks"  # block annotation: rows and channels of a block, see `row_blocks`
 STAGE = "dlcc.stage"  # block annotation: the name of a stage that is not inlined
 
 # Values of the knobs that have names; the cost model's choice is one of them.

@@ -26,6 +26,8 @@ class Cpu:
         faster: the estimate is of CPUs, and half precision has too few bits for it.
     prefetches: whether kernels ask for weights ahead. Measured on x86; of Arm only instructions
         are counted, which cannot tell.
+    blocks_rows: whether an expansion and the depthwise convolution behind it are one kernel, see
+        `row_blocks`. Measured on x86; of Arm, too, only instructions are counted, and it adds some.
     """
 
     lanes: int
@@ -38,6 +40,7 @@ class Cpu:
     memory_factors: bool = True
     filters: bool = True
     prefetches: bool = True
+    blocks_rows: bool = True
 
     @staticmethod
     def of(chip: Chip) -> Cpu:
@@ -54,6 +57,7 @@ class Cpu:
             memory_factors=not is_arm,
             filters=chip.gpu is None or (chip.gpu.processor and not chip.gpu.half),
             prefetches=not is_arm,
+            blocks_rows=not is_arm and chip.gpu is None,
         )
 
 
@@ -99,6 +103,19 @@ def matmul_tiles(pixels: int | None, channels: int, cpu: Cpu) -> list[Tile]:
         if tile_registers(p, vectors, cpu) <= cpu.registers and (pixels is None or p <= pixels)
     ]
     return sorted(tiles, key=lambda t: (_cost(t, pixels, channels, cpu), -t.pixels))
+
+
+def whole_tile(pixels: int, channels: int, cpu: Cpu) -> Tile | None:
+    """The cheapest tile that covers `pixels` x `channels` without a rest; None where none of these
+    has enough sums in flight."""
+    sums = PER_CYCLE * LATENCY_CYCLES * cpu.lanes
+    able = (
+        tile
+        for tile in matmul_tiles(pixels, channels, cpu)
+        if tile.pixels * tile.channels >= sums
+        if pixels % tile.pixels == channels % tile.channels == 0
+    )
+    return next(able, None)
 
 
 def tile_registers(pixels: int, vectors: int, cpu: Cpu) -> int:

@@ -14,6 +14,7 @@ from dlcc.targets.cpu.schedule.depthwise import depthwise
 from dlcc.targets.cpu.schedule.loops import Rule
 from dlcc.targets.cpu.schedule.matmul import matmul
 from dlcc.targets.cpu.schedule.pool import pool
+from dlcc.targets.cpu.schedule.row_blocks import row_blocks
 from dlcc.targets.cpu.schedule.rules import Verdict, schedule_by, schedule_kernel_by
 from dlcc.targets.cpu.schedule.stages import stages
 from dlcc.targets.cpu.schedule.winograd import winograd
@@ -21,10 +22,11 @@ from dlcc.targets.cpu.tiles import Cpu
 from dlcc.targets.tuned import UNTUNED, Tuned
 
 RULES: tuple[Rule, ...] = (
-    matmul,  # these six know their kernels by an annotation: no order among them
+    matmul,  # these seven know their kernels by an annotation: no order among them
     batch_matmul,
     conv2d,
     depthwise,
+    row_blocks,
     winograd,
     pool,
     stages,  # last: it takes any kernel of maps and reductions
