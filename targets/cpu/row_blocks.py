@@ -62,7 +62,7 @@ def row_blocks(
     e, d: the expansion and the depthwise convolution.   tiles: theirs.
     rows: of the result, which a block may have."""
     channels = math.lcm(*(tile.channels for tile in tiles))
-    if e.h * e.w * e.oc * FLOAT_BYTES * 2 <= cpu.l2_bytes or e.oc % channels:
+    if e.h * e.w * e.oc * FLOAT_BYTES <= cpu.l2_bytes or e.oc % channels:
         return None
     panels = (static(e.batch) or 1) * (e.oc // channels)
     able = [
