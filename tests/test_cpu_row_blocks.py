@@ -81,11 +81,11 @@ PAIRS = [
     Pair((1, 28, 28, 4), 48, blocks=4),
     Pair((1, 28, 28, 8), 48, stride=2, pad=(0, 0, 1, 1), activation="silu", blocks=7),
     Pair((1, 27, 20, 8), 48, k=(3, 5), pad=(0, 3, 2, 1), blocks=3),  # odd, and each pad another
-    Pair((2, 14, 14, 8), 48, pad=(2, 2, 2, 2), dilation=2, activation="silu"),
+    Pair((2, 14, 14, 8), 96, pad=(2, 2, 2, 2), dilation=2, activation="silu"),
     Pair((1, 24, 24, 8), 48, pad=(0, 0, 0, 0), dilation=2, activation="none", blocks=2),
     Pair((1, 25, 22, 8), 48, stride=2, pad=(0, 0, 0, 0), blocks=2),  # the last tile is cut off
     Pair((2, 28, 28, 4), 48, k=(5, 5), stride=2, pad=(1, 1, 2, 2), blocks=7),
-    Pair((1, 13, 13, 20), 96),  # an odd image as one block
+    Pair((1, 13, 13, 20), 144),  # an odd image as one block
 ]
 
 
