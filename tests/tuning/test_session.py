@@ -55,7 +55,7 @@ def test_a_network(tmp_path: Path) -> None:
     assert sum(row.share for row in outcome.tasks) <= 1.0 + 1e-9
     assert any(row.label.startswith("first/Conv2D") for row in outcome.tasks)
 
-    found = best(tmp_path / "db", key_of(HOST))
+    found = best(tmp_path / "db", key_of(HOST), shipped=None)
     assert found.counted == len(records) + len(finals)
     chosen = {w: dict(k) for w, k in found.knobs.items() if k}
     assert chosen == {row.workload: row.choice for row in outcome.tasks if row.choice}
