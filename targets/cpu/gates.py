@@ -10,6 +10,7 @@ from tvm import relax, te
 from tvm.ir import IRModule, Op
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
+from dlcc.targets.cpu.bindings import bindings
 from dlcc.targets.cpu.conv2d import gated_conv2d
 from dlcc.targets.cpu.layout import ELEMENTWISE
 from dlcc.targets.cpu.matmul import FUSABLE, dims, is_const, static
@@ -48,15 +49,7 @@ class _Gates(PyExprMutator):  # type: ignore[misc]
 
     def learn(self, func: relax.Function) -> None:
         """What each variable of a function is bound to, and how often it is read."""
-        self.bound, self.uses = {}, Counter()
-
-        def visit(expr: Any) -> None:
-            if isinstance(expr, relax.Var):
-                self.uses[expr] += 1
-            if isinstance(expr, relax.SeqExpr):
-                self.bound |= {b.var: b.value for block in expr.blocks for b in block.bindings}
-
-        relax.analysis.post_order_visit(func, visit)
+        self.bound, self.uses = bindings(func)
 
     def visit_call_(self, call: relax.Call) -> relax.Expr:
         made = None

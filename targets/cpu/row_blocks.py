@@ -16,6 +16,7 @@ from tvm import ir, relax, te, tirx
 from tvm.ir import IRModule, Op
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
+from dlcc.targets.cpu.bindings import bindings
 from dlcc.targets.cpu.conv2d import workload
 from dlcc.targets.cpu.geometry import Geometry, geometry
 from dlcc.targets.cpu.layout import ELEMENTWISE
@@ -136,16 +137,7 @@ class _Pairs(PyExprMutator):  # type: ignore[misc]
     def learn(self, func: relax.Function) -> None:
         """Find the pairs of a function."""
         self.found = {}
-        bound: dict[Any, relax.Expr] = {}
-        uses: Counter[Any] = Counter()
-
-        def visit(expr: Any) -> None:
-            if isinstance(expr, relax.Var):
-                uses[expr] += 1
-            if isinstance(expr, relax.SeqExpr):
-                bound.update({b.var: b.value for block in expr.blocks for b in block.bindings})
-
-        relax.analysis.post_order_visit(func, visit)
+        bound, uses = bindings(func)
         for call in bound.values():
             if not _is_conv2d(call):
                 continue
