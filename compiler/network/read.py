@@ -1,0 +1,86 @@
+"""Any model or container as a network: what the tools that look into files begin with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from dlcc.compiler.container import open_container
+from dlcc.compiler.errors import UsageError
+from dlcc.compiler.network.network import Dim, Network
+
+ZIP = b"PK\x03\x04"
+
+
+def is_container(path: Path) -> bool:
+    """Whether a path is to be read as a `.dlc`: by its name, or as a zip that is no Keras model."""
+    if path.suffix == ".dlc":
+        return True
+    if path.suffix == ".keras" or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(ZIP)) == ZIP
+
+
+def read_network(
+    path: str | Path,
+    *,
+    signature: str | None = None,
+    tag: str | None = None,
+    inputs: Mapping[str, Sequence[Dim | None] | None] | None = None,
+    outputs: Sequence[str] | None = None,
+) -> Network:
+    """The layers of a TensorFlow model, or of a container.
+
+    A model is imported and optimised as for compiling, so that it and its container show the same
+    layers; the values of a container's constants are mapped from the file. Nothing is executed.
+    signature: which of several.   tag, inputs, outputs: of a model, as for `compile`.
+    Raises BadContainer, UnreadableModel, UnsupportedOps, BadNode, UsageError.
+    """
+    path = Path(path)
+    if not is_container(path):
+        return _of_model(path, signature, tag, inputs, outputs)
+    if tag or inputs or outputs:
+        raise UsageError(
+            f"{path} is a container, whose inputs and outputs are what they are",
+            hint="leave --tag, --input and --output out",
+        )
+    return _of_container(path, signature)
+
+
+def _of_model(
+    path: Path,
+    signature: str | None,
+    tag: str | None,
+    inputs: Mapping[str, Sequence[Dim | None] | None] | None,
+    outputs: Sequence[str] | None,
+) -> Network:
+    from dlcc.compiler.frontend.load import load
+    from dlcc.compiler.frontend.translate import translate
+    from dlcc.compiler.network.from_module import network_of
+    from dlcc.compiler.passes.pipeline import optimize
+
+    graph = load(path, inputs, outputs, signature=signature, tag=tag)
+    made = translate(graph)
+    return network_of(
+        optimize(made.module),
+        name=graph.name,
+        inputs=made.inputs,
+        outputs=made.outputs,
+        form="TensorFlow graph",
+        metadata=dict(graph.options),
+    )
+
+
+def _of_container(path: Path, signature: str | None) -> Network:
+    from dlcc.compiler.network.from_module import network_of
+
+    container = open_container(path)
+    row = container.signature(signature)
+    return network_of(
+        container.module(signature),
+        name=container.model,
+        inputs=row.inputs,
+        outputs=row.outputs,
+        metadata=container.manifest.options,
+    )
