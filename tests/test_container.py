@@ -16,9 +16,13 @@ from tvm import relax
 
 from dlcc.compiler.container import Compiled, Container, TensorSpec, open_container
 from dlcc.compiler.container.tensors import DTYPES, tensor_bytes, tensor_view
+from dlcc.compiler.dlc import v4
+from dlcc.compiler.dlc.flat import behind_prefix
+from dlcc.compiler.dlc.read import read_dlc
 from dlcc.compiler.errors import BadContainer, ModelError, UsageError
 from dlcc.targets.artifact import Artifact
 from dlcc.targets.atomic import written_whole
+from tests.dlc.samples import same
 
 WEIGHT = np.arange(48, dtype="float32").reshape(4, 12)
 
@@ -97,34 +101,79 @@ def test_several_signatures_share_weights(tmp_path: Path) -> None:
         assert [t.chip for t in row.targets] == ["some-chip/arm", "b"]
         np.testing.assert_array_equal(c.artifact(row.targets[1]).weights[0], WEIGHT)
     with zipfile.ZipFile(tmp_path / "toy.dlc") as z:
-        assert sum(n.startswith("dlcc/weights/") for n in z.namelist()) == 2
+        assert not any(n.startswith("dlcc/weights/") for n in z.namelist())
+        assert z.read("model.params").count(WEIGHT.tobytes()) == 1
         assert len(set(z.namelist())) == len(z.namelist())
     with pytest.raises(UsageError, match="no signature 'rw'") as caught:
         c.session(signature="rw")
     assert "'raw'" in caught.value.hint
 
 
-def test_a_file_of_schema_1_opens(tmp_path: Path) -> None:
-    """Written by dlcc before a container could hold several signatures."""
-    c = open_container(Path(__file__).parent / "data/schema-1.dlc")
-    c.verify()
-    assert (c.signatures, [t.chip for t in c.targets]) == (("",), ["some-chip/arm"])
-    assert tvm_ffi.structural_equal(c.module(), toy_module())
-    np.testing.assert_array_equal(c.artifact(c.targets[0]).weights[0], WEIGHT)
-    again = open_container(c.save(tmp_path / "again.dlc"))
-    assert again.manifest == c.manifest
-
-
 def test_weights_are_stored_once_and_mapped(tmp_path: Path) -> None:
-    path = toy(artifact("a"), artifact("b", (WEIGHT.reshape(-1), WEIGHT))).save(tmp_path / "t.dlc")
+    """Those of the graph in its tables; what a target made of them in an entry of its own."""
+    packed = np.ascontiguousarray(WEIGHT.T)
+    made = artifact("a"), artifact("b", (WEIGHT.reshape(-1), packed)), artifact("c", (packed,))
+    path = toy(*made).save(tmp_path / "t.dlc")
     with zipfile.ZipFile(path) as z:
         weights = [i for i in z.infolist() if i.filename.startswith("dlcc/weights/")]
-        assert sum(i.file_size == WEIGHT.nbytes for i in weights) == 1
+        assert [i.file_size for i in weights] == [WEIGHT.nbytes]
+    assert path.read_bytes().count(WEIGHT.tobytes()) == 1
     c = open_container(path)
-    first, second = (c.artifact(row).weights[0] for row in c.targets)
+    (first,), (second, third), (fourth,) = (c.artifact(row).weights for row in c.targets)
+    (shown,) = (
+        t.value for t in c.network().tensors.values() if t.shape == (4, 12) and t.value is not None
+    )
     assert np.shares_memory(first, second)
-    assert not first.flags.writeable
-    assert first.ctypes.data % 64 == 0
+    assert np.shares_memory(first, shown)
+    assert np.shares_memory(third, fourth)
+    for weight in (first, third):
+        assert not weight.flags.writeable
+        assert weight.ctypes.data % 64 == 0
+
+
+def test_layers_are_read_from_the_tables(tmp_path: Path) -> None:
+    """The same in memory and from the file, where no compiler is loaded."""
+    c = toy()
+    opened = open_container(c.save(tmp_path / "toy.dlc"))
+    same(opened.network(), c.network())
+    assert opened.network() is opened.network()
+    assert [layer.op for layer in opened.network().layers] == [
+        "FullyConnected",
+        "ElementWiseAdd",
+        "Cast",
+    ]
+    assert opened.network().metadata == c.manifest.options
+    (found,) = read_dlc(tmp_path / "toy.dlc")
+    same(found, c.network())
+
+
+def test_the_default_signature_is_what_netron_shows(tmp_path: Path) -> None:
+    x, y = TensorSpec("x", "float32", ("n", 4)), TensorSpec("y", "float32", ("n", 12))
+    z = TensorSpec("z", "float32", (64,))
+    names = ("a", "serving_default", "b")
+    parts = [Compiled(toy_module(), [x], [y, z], [artifact()], n) for n in names]
+    path = Container.of("toy", parts).save(tmp_path / "toy.dlc")
+    assert [n.name for n in open_container(path).networks()] == list(names)
+    assert [n.name for n in read_dlc(path)] == ["serving_default", "a", "b"]
+    with zipfile.ZipFile(path) as archive:
+        model = archive.read("model")
+    flat, _ = behind_prefix(memoryview(model), "model", lambda what: BadContainer(what))
+    assert [n.name for n in v4.networks(flat, None)] == ["a", "b", "serving_default"]
+
+
+def test_a_weight_is_checked_when_first_read(tmp_path: Path) -> None:
+    """By its own hash: nothing else of its entry is read for it."""
+    path = toy().save(tmp_path / "toy.dlc")
+    data = bytearray(path.read_bytes())
+    data[data.index(WEIGHT.tobytes()) + 5] ^= 1
+    path.write_bytes(data)
+    c = open_container(path)
+    with pytest.raises(BadContainer, match=r"the weight [0-9a-f]{12}… has changed"):
+        c.artifact(c.targets[0])
+    with pytest.raises(BadContainer, match=r"content of 'model\.params' has changed"):
+        c.network()
+    with pytest.raises(BadContainer, match=r"content of 'model\.params' has changed"):
+        c.verify()
 
 
 def test_file_is_a_plain_zip_of_aligned_entries(tmp_path: Path) -> None:

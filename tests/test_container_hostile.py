@@ -191,6 +191,19 @@ def directory_rows_after(data: bytes) -> list[int]:
     return [start + row for row in directory_rows(bytes(data[start:]))]
 
 
+def test_tables_that_are_none(sound: bytes, tmp_path: Path) -> None:
+    """Under hashes that fit: the tables are checked as they are read."""
+    entries = entries_of(sound, tmp_path)
+    for name, content in (("model", entries["model"][:-30]), ("dlcc/tables.json", b"{}")):
+        changed = entries | {name: content}
+        manifest = json.loads(entries[MANIFEST])
+        manifest["entries"][name] = hashlib.sha256(content).hexdigest()
+        changed[MANIFEST] = json.dumps(manifest).encode()
+        container = read_all(repacked(tmp_path / "f.dlc", list(changed.items())))
+        with pytest.raises(BadContainer, match=f"has a damaged '{name}'"):
+            container.network()
+
+
 def test_wrong_hash(sound: bytes, tmp_path: Path) -> None:
     entries = entries_of(sound, tmp_path)
     name = next(n for n in entries if n.endswith("module.so"))
@@ -243,8 +256,18 @@ def part(*path: str | int, value: object) -> Callable[[dict[str, Any]], None]:
     return put("signatures", 0, *path, value=value)
 
 
+def place(**fields: object) -> Callable[[dict[str, Any]], None]:
+    """Another place of the only weight within an entry."""
+
+    def edit(manifest: dict[str, Any]) -> None:
+        (found,) = manifest["weights"].values()
+        found.update(fields)
+
+    return edit
+
+
 EDITS = [
-    (put("schema", value=99), "schema version 99; this dlcc reads versions up to 2"),
+    (put("schema", value=99), "schema version 99; this dlcc reads versions up to 3"),
     (put("schema", value=True), "schema is True, not a whole number"),
     (put("model", value=7), "model is 7, not a text"),
     (part("inputs", value={}), "signatures[0].inputs is {}, not a list"),
@@ -267,6 +290,12 @@ EDITS = [
     (put("signatures", value=[]), "signatures is empty"),
     (lambda m: m["signatures"].append(m["signatures"][0]), "names one twice"),
     (part("graph", value="dlcc/other"), "lacks its entry 'dlcc/other'"),
+    (put("weights", value=[]), "weights is not an object"),
+    (place(entry="dlcc/other"), "lacks its entry 'dlcc/other'"),
+    (place(offset=1 << 50), "places a weight outside of its entry 'model.params'"),
+    (place(offset=-1), "offset is -1, not a whole number"),
+    (place(size=8), "wrong size"),
+    (place(offset=0), "has changed"),
 ]
 
 

@@ -1,13 +1,12 @@
 """The zip layer: stored entries with plain names, aligned, written the same for equal content.
 
 zipfile reads the central directory; everything that it says is then checked against the file,
-since a directory may lie. Nothing is ever unpacked to disk or decompressed, so that no entry can be
-larger than the file that holds it.
+since a directory may lie. Nothing is ever unpacked to disk, and of dlcc's own files nothing is
+decompressed, so that no entry can be larger than the file that holds it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 import re
 import struct
@@ -18,17 +17,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from dlcc.compiler.container.pieces import Content, buffers
 from dlcc.compiler.errors import BadContainer
-
-Buffer = bytes | memoryview
 
 ALIGNMENT_BYTES = 64  # a cache line, and what the devices want of tensors that they map in place
 MAX_ENTRIES = 100_000
+# How large a compressed entry of another tool may become: weights compress by far less.
+MAX_INFLATION = 100
+INFLATED_BYTES = 64 << 20
 _LOCAL = struct.Struct("<4sHHHHHIIIHH")  # PKWARE APPNOTE 6.3.10, section 4.3.7
 _ALIGN_TAG = 0xD935  # the extra field that Android's zipalign pads with
 _ZIP64_EXTRA_BYTES = 20
 _NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]*(/[A-Za-z0-9_+-][A-Za-z0-9._+-]*)*")
 _DAMAGED = "the file is damaged or was not written by dlcc; compile the model again"
+_FOREIGN = "the file is damaged; copy or download it again"
 # What zipfile raises on broken directories, as its source and random bytes show.
 _ZIPFILE_ERRORS = (
     zipfile.BadZipFile,
@@ -97,6 +99,34 @@ class Archive:
             raise self.bad(f"has a damaged {name!r}: its checksum differs")
         return content
 
+    def read_foreign(self, name: str) -> memoryview:
+        """An entry of another tool's file, its checksum compared: in place where it is stored,
+        inflated where it is compressed. Raises BadContainer."""
+        infos = [info for info in self._infos if info.orig_filename == name]
+        if len(infos) != 1:
+            number = "two entries" if infos else "no entry"
+            raise BadContainer(f"{self.path} has {number} named {name!r}", hint=_FOREIGN)
+        span = self._located(infos[0], infos[0].compress_type)
+        content = self._view[span.start : span.start + span.size]
+        if infos[0].compress_type != zipfile.ZIP_STORED:
+            content = self._inflated(infos[0], content)
+        if len(content) != infos[0].file_size or zlib.crc32(content) != infos[0].CRC:
+            raise BadContainer(
+                f"{self.path} has a damaged {name!r}: its checksum differs", hint=_FOREIGN
+            )
+        return content
+
+    def _inflated(self, info: zipfile.ZipInfo, content: memoryview) -> memoryview:
+        name, size = info.orig_filename, info.file_size
+        if info.compress_type != zipfile.ZIP_DEFLATED:
+            raise self.bad(f"compresses {name!r} by another method than deflate")
+        if size > max(INFLATED_BYTES, MAX_INFLATION * len(content)):
+            raise self.bad(f"declares an entry {name!r} of {size} bytes in {len(content)}")
+        try:
+            return memoryview(zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, size + 1))
+        except zlib.error as error:
+            raise self.bad(f"has a damaged entry {name!r}: {error}") from error
+
     def bad(self, what: str) -> BadContainer:
         """The error "PATH what", with the hint that a damaged file deserves."""
         return BadContainer(f"{self.path} {what}", hint=_DAMAGED)
@@ -107,21 +137,28 @@ class Archive:
             raise self.bad(f"has an entry with a name that is not allowed: {name!r}")
         if info.compress_type != zipfile.ZIP_STORED:
             raise self.bad(f"has a compressed entry {name!r}: dlcc stores entries as they are")
-        if info.flag_bits & 0x1:
-            raise self.bad(f"has an encrypted entry {name!r}")
         if info.file_size != info.compress_size:
             raise self.bad(f"declares two sizes for its stored entry {name!r}")
+        return self._located(info, zipfile.ZIP_STORED)
+
+    def _located(self, info: zipfile.ZipInfo, expected: int) -> Span:
+        """Where an entry's bytes lie, its own header compared with the directory.
+
+        expected: the number of its method of compression."""
+        name = info.orig_filename
+        if info.flag_bits & 0x1:
+            raise self.bad(f"has an encrypted entry {name!r}")
         header = info.header_offset
         if not 0 <= header <= self._directory_start - _LOCAL.size:
             raise self.bad(f"places its entry {name!r} outside of the file")
         signature, _, _, method, *_, name_size, extra_size = _LOCAL.unpack_from(self._view, header)
         start = header + _LOCAL.size + name_size + extra_size
         here = bytes(self._view[header + _LOCAL.size :][:name_size])
-        if signature != b"PK\x03\x04" or method != 0 or here != name.encode("ascii"):
+        if signature != b"PK\x03\x04" or method != expected or here != name.encode("ascii"):
             raise self.bad(f"has a damaged header before its entry {name!r}")
-        if start + info.file_size > self._directory_start:
+        if start + info.compress_size > self._directory_start:
             raise self.bad(f"declares an entry {name!r} larger than the file holds")
-        return Span(start, info.file_size)
+        return Span(start, info.compress_size)
 
 
 def _read_directory(path: str) -> tuple[memoryview, list[zipfile.ZipInfo], int]:
@@ -157,8 +194,10 @@ def _central_directory(path: str, file: BinaryIO) -> tuple[list[zipfile.ZipInfo]
     return infos, start
 
 
-def write_archive(file: BinaryIO, entries: Mapping[str, Buffer]) -> None:
-    """Write entries in the order given, each aligned to 64 bytes, with the zip epoch as date."""
+def write_archive(file: BinaryIO, entries: Mapping[str, Content]) -> None:
+    """Write entries in the order given, each aligned to 64 bytes, with the zip epoch as date.
+
+    An entry in pieces is written piece by piece."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, content in entries.items():
             info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
@@ -170,9 +209,5 @@ def write_archive(file: BinaryIO, entries: Mapping[str, Buffer]) -> None:
             padding = -(here + 4) % ALIGNMENT_BYTES
             info.extra = struct.pack("<HH", _ALIGN_TAG, padding) + bytes(padding)
             with archive.open(info, "w") as entry:
-                entry.write(content)
-
-
-def sha256(content: Buffer) -> str:
-    """Hash of a content, 64 hex digits."""
-    return hashlib.sha256(content).hexdigest()
+                for buffer in buffers(content):
+                    entry.write(buffer)

@@ -26,30 +26,34 @@ class Malformed(Exception):
 
 
 class Checked:
-    """One JSON object and the place where it stands, such as `targets[0].weights[3]`."""
+    """One JSON object and the place where it stands, such as `targets[0].weights[3]`.
 
-    def __init__(self, value: object, place: str) -> None:
+    document: what the errors call the whole.
+    """
+
+    def __init__(self, value: object, place: str, document: str = "manifest") -> None:
         if not isinstance(value, dict):
-            raise Malformed(f"{place or 'manifest'} is not an object")
+            raise Malformed(f"{place or document} is not an object")
         self.value: dict[str, Any] = value
         self.place = place
+        self.document = document
 
     @classmethod
-    def parse(cls, content: bytes) -> Checked:
+    def parse(cls, content: bytes, document: str = "manifest") -> Checked:
         """The object that JSON holds. Refuses what is too large, too deep or says a key twice."""
         if len(content) > MAX_JSON_BYTES:
-            raise Malformed(f"manifest has {len(content)} bytes; {MAX_JSON_BYTES} are the limit")
+            raise Malformed(f"{document} has {len(content)} bytes; {MAX_JSON_BYTES} are the limit")
         try:
             value = json.loads(
                 content.decode("utf-8"), object_pairs_hook=_no_twins, parse_constant=_no_constant
             )
         except (ValueError, RecursionError) as error:
-            raise Malformed(f"manifest is not JSON ({error})") from error
-        return cls(value, "")
+            raise Malformed(f"{document} is not JSON ({error})") from error
+        return cls(value, "", document)
 
     def _take(self, key: str) -> Any:
         if key not in self.value:
-            raise Malformed(f"manifest lacks {self._at(key)}")
+            raise Malformed(f"{self.document} lacks {self._at(key)}")
         return self.value[key]
 
     def _at(self, key: str) -> str:
@@ -58,7 +62,7 @@ class Checked:
     def _wrong(self, key: str, wanted: str) -> NoReturn:
         shown = repr(self.value[key])
         shown = shown if len(shown) <= 60 else shown[:57] + "..."
-        raise Malformed(f"manifest: {self._at(key)} is {shown}, not {wanted}")
+        raise Malformed(f"{self.document}: {self._at(key)} is {shown}, not {wanted}")
 
     def text(self, key: str) -> str:
         value = self._take(key)
@@ -73,7 +77,7 @@ class Checked:
         return int(value)
 
     def table(self, key: str) -> Checked:
-        return Checked(self._take(key), self._at(key))
+        return Checked(self._take(key), self._at(key), self.document)
 
     def texts(self, key: str) -> dict[str, str]:
         table = self.table(key)
@@ -84,14 +88,32 @@ class Checked:
         files = self.texts(key)
         for name in files:
             if not _FILE_NAME.fullmatch(name):
-                raise Malformed(f"manifest: {self._at(key)} has {name!r}, not a file name")
+                raise Malformed(f"{self.document}: {self._at(key)} has {name!r}, not a file name")
         return files
 
     def rows(self, key: str) -> list[Checked]:
         value = self._take(key)
         if not isinstance(value, list):
             self._wrong(key, "a list")
-        return [Checked(row, f"{self._at(key)}[{i}]") for i, row in enumerate(value)]
+        place = self._at(key)
+        return [Checked(row, f"{place}[{i}]", self.document) for i, row in enumerate(value)]
+
+    def tables(self, key: str) -> dict[str, Checked]:
+        table = self.table(key)
+        return {name: table.table(name) for name in table.value}
+
+    def list_of_texts(self, key: str) -> tuple[str, ...]:
+        value = self._take(key)
+        if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+            self._wrong(key, "a list of texts")
+        return tuple(value)
+
+    def number(self, key: str) -> int | float:
+        """A whole number where it is written as one."""
+        value = self._take(key)
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            self._wrong(key, "a number")
+        return value
 
     def dtype(self) -> str:
         if self.text("dtype") not in DTYPES:
@@ -103,16 +125,16 @@ class Checked:
             self._wrong("sha256", "64 hex digits")
         return self.text("sha256")
 
-    def symbolic_shape(self) -> tuple[int | str, ...] | None:
+    def symbolic_shape(self, key: str = "shape") -> tuple[int | str, ...] | None:
         """Sizes and symbols; None where the rank is not known."""
-        value = self._take("shape")
+        value = self._take(key)
         if value is None:
             return None
         fine = isinstance(value, list) and len(value) <= MAX_RANK
         if not fine or not all(isinstance(d, str) or _is_size(d) for d in value):
-            self._wrong("shape", "a list of sizes and symbols")
+            self._wrong(key, "a list of sizes and symbols")
         if math.prod(max(d, 1) for d in value if not isinstance(d, str)) > MAX_ELEMENTS:
-            self._wrong("shape", f"a shape of at most {MAX_ELEMENTS} elements")
+            self._wrong(key, f"a shape of at most {MAX_ELEMENTS} elements")
         return tuple(value)
 
     def static_shape(self) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from dlcc.compiler.container.archive import Archive, Buffer, sha256, write_archive
+from dlcc.compiler.container.archive import Archive, write_archive
 from dlcc.compiler.container.checked import MAX_JSON_BYTES, Malformed
 from dlcc.compiler.container.manifest import (
     Manifest,
@@ -18,11 +18,15 @@ from dlcc.compiler.container.manifest import (
     TensorSpec,
     WeightRef,
     decode,
+    default_name,
     encode,
 )
 from dlcc.compiler.container.pack import WEIGHTS, Compiled, pack
+from dlcc.compiler.container.pieces import Buffer, Content, Pieces, cut, sha256
 from dlcc.compiler.container.tensors import tensor_view
+from dlcc.compiler.dlc.codes import MODEL
 from dlcc.compiler.errors import BadContainer, UsageError, did_you_mean
+from dlcc.compiler.network.network import Network
 from dlcc.targets.artifact import Artifact
 from dlcc.targets.atomic import written_whole
 from dlcc.targets.tuned import Tuned
@@ -33,22 +37,21 @@ if TYPE_CHECKING:
     from dlcc.compiler.session import Session
 
 MANIFEST = "dlcc/manifest.json"
-DEFAULT_SIGNATURE = "serving_default"
 
 
 class Store(Protocol):
     """Where the entries lie: in memory after a compilation, or in a file."""
 
-    def read(self, name: str) -> Buffer: ...
+    def read(self, name: str) -> Content: ...
 
     def bad(self, what: str) -> BadContainer: ...
 
 
 class _Memory:
-    def __init__(self, entries: Mapping[str, Buffer]) -> None:
+    def __init__(self, entries: Mapping[str, Content]) -> None:
         self.entries = entries
 
-    def read(self, name: str) -> Buffer:
+    def read(self, name: str) -> Content:
         return self.entries[name]
 
     def bad(self, what: str) -> BadContainer:
@@ -59,7 +62,8 @@ class Container:
     """A compiled model, in memory or in a `.dlc` file.
 
     Made by `Container.of` or `open_container`. Entries of a file are mapped, and their hash is
-    checked when they are first read; weights are never copied.
+    checked when they are first read; weights are never copied. A weight that lies within another
+    entry is checked by its own hash, so that reading one does not mean reading all.
     """
 
     def __init__(self, manifest: Manifest, store: Store, size_bytes: int) -> None:
@@ -70,7 +74,8 @@ class Container:
         # chip -> what tuning chose for its kernels; likewise
         self.tuned: dict[str, Tuned] = {}
         self._store = store
-        self._checked: set[str] = set()
+        self._checked: set[str] = set()  # names of entries, and hashes of weights within others
+        self._networks: tuple[Network, ...] = ()
 
     @classmethod
     def of(
@@ -85,8 +90,11 @@ class Container:
         options: what the user asked of the compiler, to show; no paths and no times, since equal
         models must give equal files.   Raises ModelError for a dtype that has no fixed size.
         """
-        manifest, entries = pack(model, parts, options)
-        return cls(manifest, _Memory(entries), sum(map(len, entries.values())))
+        packed = pack(model, parts, options)
+        entries = packed.entries
+        container = cls(packed.manifest, _Memory(entries), sum(map(len, entries.values())))
+        container._networks = packed.networks
+        return container
 
     @property
     def model(self) -> str:
@@ -117,7 +125,7 @@ class Container:
         """One signature; None: "serving_default", or the first. Raises UsageError."""
         rows = {row.name: row for row in self.manifest.signatures}
         if name is None:
-            return rows.get(DEFAULT_SIGNATURE, self.manifest.signatures[0])
+            return rows[default_name(list(rows))]
         if name in rows:
             return rows[name]
         hint = did_you_mean(name, rows) or f"it has: {', '.join(filter(None, rows)) or 'none'}"
@@ -129,13 +137,18 @@ class Container:
         Raises UsageError where it cannot be written, BadContainer where this container itself
         turns out to be damaged."""
         names = sorted(self.manifest.entries)
-        entries = {MANIFEST: encode(self.manifest), **{name: self.read(name) for name in names}}
+        entries = {name: self._content(name) for name in names}
         with written_whole(path) as file:
-            write_archive(file, entries)
+            write_archive(file, {MANIFEST: encode(self.manifest), **entries})
         return Path(path)
 
     def read(self, name: str) -> Buffer:
-        """An entry's content. Raises BadContainer where its hash is not the one promised."""
+        """An entry's content; of one that was not yet saved, a copy, where it is made of pieces.
+        Raises BadContainer where its hash is not the one promised."""
+        content = self._content(name)
+        return b"".join(content.buffers()) if isinstance(content, Pieces) else content
+
+    def _content(self, name: str) -> Content:
         content = self._store.read(name)
         if name not in self._checked:
             if sha256(content) != self.manifest.entries[name]:
@@ -146,11 +159,38 @@ class Container:
     def verify(self) -> None:
         """Read and check every entry. Raises BadContainer."""
         for name in self.manifest.entries:
-            self.read(name)
+            self._content(name)
 
     def weight(self, ref: WeightRef) -> np.ndarray:
-        """A constant tensor, read-only, on the memory of the file."""
-        return tensor_view(memoryview(self.read(WEIGHTS + ref.sha256)), ref.dtype, ref.shape)
+        """A constant tensor, read-only, on the memory of the file.
+        Raises BadContainer where its hash is not the one promised."""
+        content = weight_content(self._store, self.manifest, ref)
+        if ref.sha256 not in self._checked:
+            if sha256(content) != ref.sha256:
+                raise self._store.bad(f"is damaged: the weight {ref.sha256[:12]}… has changed")
+            self._checked.add(ref.sha256)
+        return tensor_view(memoryview(content), ref.dtype, ref.shape)
+
+    def network(self, signature: str | None = None) -> Network:
+        """The layers of a signature; None: the default. Raises UsageError, BadContainer."""
+        row = self.signature(signature)
+        return self.networks()[self.manifest.signatures.index(row)]
+
+    @property
+    def has_tables(self) -> bool:
+        """Whether `network` can tell the layers: not in files of before schema 3."""
+        return MODEL in self.manifest.entries
+
+    def networks(self) -> tuple[Network, ...]:
+        """The layers of each signature, from the tables of the file; loads no compiler.
+
+        Raises BadContainer where the tables are damaged, or the file is of a dlcc that wrote none.
+        """
+        if not self._networks:
+            from dlcc.compiler.dlc.own import own_networks
+
+            self._networks = own_networks(self.manifest, self.read, self._store.bad)
+        return self._networks
 
     def artifact(self, target: TargetRow) -> Artifact:
         """The code of a target and its weights, ready for a device."""
@@ -246,11 +286,24 @@ def _check_entries(archive: Archive, manifest: Manifest) -> None:
     used = (name for row in manifest.signatures for name in row.files)
     if dangling := [name for name in used if name not in promised]:
         raise archive.bad(f"lacks its entry {dangling[0]!r}")
+    for place in manifest.weights.values():
+        if place.entry not in promised:
+            raise archive.bad(f"lacks its entry {place.entry!r}")
+        if place.offset + place.size > len(archive.read(place.entry)):
+            raise archive.bad(f"places a weight outside of its entry {place.entry!r}")
     for ref in (weight for row in manifest.signatures for weight in row.weights):
-        name = WEIGHTS + ref.sha256
-        if name not in promised or manifest.entries[name] != ref.sha256:
-            raise archive.bad(f"lacks its weight {ref.sha256[:12]}…")
         try:
-            tensor_view(archive.read(name), ref.dtype, ref.shape)
+            tensor_view(memoryview(weight_content(archive, manifest, ref)), ref.dtype, ref.shape)
         except ValueError as error:
             raise archive.bad(f"has a weight of the wrong size: {error}") from error
+
+
+def weight_content(store: Store, manifest: Manifest, ref: WeightRef) -> Buffer:
+    """The bytes of a weight, in place. Raises BadContainer where there are none."""
+    if place := manifest.weights.get(ref.sha256):
+        return cut(store.read(place.entry), place.offset, place.size)
+    name = WEIGHTS + ref.sha256
+    if manifest.entries.get(name) != ref.sha256:
+        raise store.bad(f"lacks its weight {ref.sha256[:12]}…")
+    content = store.read(name)
+    return cut(content, 0, len(content))

@@ -44,7 +44,7 @@ class _Lift(PyExprMutator):  # type: ignore[misc]  # TVM is not typed
 
 
 def _digest(tensor: np.ndarray) -> bytes:
-    from dlcc.compiler.container.archive import sha256
+    from dlcc.compiler.container.pieces import sha256
     from dlcc.compiler.container.tensors import tensor_bytes
 
     return bytes.fromhex(sha256(tensor_bytes(tensor)))

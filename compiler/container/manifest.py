@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from dlcc.compiler.container.checked import Checked, Malformed
 
-SCHEMA = 2
+SCHEMA = 3
+DEFAULT_SIGNATURE = "serving_default"
 Dim = int | str
 
 
@@ -28,11 +29,21 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class WeightRef:
-    """A tensor whose bytes are the entry `dlcc/weights/SHA256`."""
+    """A tensor, by the hash of its bytes: the entry `dlcc/weights/SHA256`, or a place in another
+    entry that `Manifest.weights` names."""
 
     sha256: str
     dtype: str
     shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Some bytes within an entry."""
+
+    entry: str
+    offset: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +101,7 @@ class Manifest:
     signatures: at least one, the default first.
     tools: versions of what made the container.   options: what the user asked of the compiler.
     entries: every other entry of the archive -> its sha256.
+    weights: sha256 of each tensor that lies within such an entry -> where.
     """
 
     model: str
@@ -97,6 +109,12 @@ class Manifest:
     tools: Mapping[str, str]
     options: Mapping[str, str]
     entries: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, Place] = field(default_factory=dict)
+
+
+def default_name(names: Sequence[str]) -> str:
+    """The signature that is meant where none is named."""
+    return DEFAULT_SIGNATURE if DEFAULT_SIGNATURE in names else names[0]
 
 
 def encode(manifest: Manifest) -> bytes:
@@ -109,7 +127,7 @@ def decode(content: bytes) -> Manifest:
     """Manifest from its JSON; raises Malformed with one line that says what is wrong and where."""
     row = Checked.parse(content)
     schema = row.integer("schema")
-    if schema not in (1, SCHEMA):
+    if not 1 <= schema <= SCHEMA:
         tools = row.value.get("tools")
         maker = f" by dlcc {tools['dlcc']}" if isinstance(tools, dict) and "dlcc" in tools else ""
         age = "a newer" if schema > SCHEMA else "an older"
@@ -124,6 +142,7 @@ def decode(content: bytes) -> Manifest:
         tools=row.texts("tools"),
         options=row.texts("options"),
         entries=row.texts("entries"),
+        weights=_places(row) if schema > 2 else {},  # until then each was an entry of its own
     )
 
 
@@ -139,6 +158,13 @@ def _signatures(row: Checked) -> tuple[SignatureRow, ...]:
     if not found or len(set(names)) != len(names):
         raise Malformed("manifest: signatures is empty, or names one twice")
     return tuple(found)
+
+
+def _places(row: Checked) -> dict[str, Place]:
+    return {
+        digest: Place(place.text("entry"), place.integer("offset"), place.integer("size"))
+        for digest, place in row.tables("weights").items()
+    }
 
 
 def _signature(row: Checked, name: str, graph: str) -> SignatureRow:

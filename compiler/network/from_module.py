@@ -48,10 +48,7 @@ def network_of(
     for block in body.blocks:
         for binding in block.bindings:
             reading.read(binding)
-    results = body.body.fields if isinstance(body.body, relax.Tuple) else [body.body]
-    given = tuple(
-        reading.output(result, spec.name) for result, spec in zip(results, outputs, strict=True)
-    )
+    given = tuple(reading.output(body.body, place, spec.name) for place, spec in enumerate(outputs))
     network = Network(
         name, form, tuple(reading.layers), reading.tensors, taken, given, dict(metadata or {})
     )
@@ -95,9 +92,12 @@ class _Reading:
         else:
             self.bind(binding.var, *self._operand(value, node))
 
-    def output(self, result: Any, wanted: str) -> str:
-        """A result under the name that the user gave it; where it has one already, a copy."""
-        (name,) = self._operand(result, wanted)
+    def output(self, results: Any, place: int, wanted: str) -> str:
+        """One of the results, under the name that the user gave it; where it has one already, a
+        copy. results: a tensor, or a tuple of them, or a variable for such a tuple."""
+        if isinstance(results, relax.Tuple):
+            results, place = results.fields[place], 0
+        name = self._operand(results, wanted)[place]
         found = self.tensors[name]
         if found.role != "intermediate" or (wanted != name and wanted in self.tensors):
             copy = self._free(wanted, self.tensors)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dlcc.compiler.container import open_container
-from dlcc.compiler.errors import UsageError
+from dlcc.compiler.errors import UsageError, did_you_mean
 from dlcc.compiler.network.network import Dim, Network
 
 ZIP = b"PK\x03\x04"
@@ -30,7 +30,7 @@ def read_network(
     inputs: Mapping[str, Sequence[Dim | None] | None] | None = None,
     outputs: Sequence[str] | None = None,
 ) -> Network:
-    """The layers of a TensorFlow model, or of a container.
+    """The layers of a TensorFlow model, of a container, or of a DLC of Qualcomm's tools.
 
     A model is imported and optimised as for compiling, so that it and its container show the same
     layers; the values of a container's constants are mapped from the file. Nothing is executed.
@@ -73,9 +73,15 @@ def _of_model(
 
 
 def _of_container(path: Path, signature: str | None) -> Network:
+    from dlcc.compiler.dlc.read import is_foreign, read_dlc
+
+    if is_foreign(path):
+        return _of_foreign(path, read_dlc(path), signature)
+    container = open_container(path)
+    if container.has_tables:
+        return container.network(signature)
     from dlcc.compiler.network.from_module import network_of
 
-    container = open_container(path)
     row = container.signature(signature)
     return network_of(
         container.module(signature),
@@ -84,3 +90,14 @@ def _of_container(path: Path, signature: str | None) -> Network:
         outputs=row.outputs,
         metadata=container.manifest.options,
     )
+
+
+def _of_foreign(path: Path, graphs: Sequence[Network], signature: str | None) -> Network:
+    """A graph of Qualcomm's tools, by its name; by default the first."""
+    names = [graph.name for graph in graphs]
+    if signature is None:
+        return graphs[0]
+    if signature not in names:
+        hint = did_you_mean(signature, names) or f"it has: {', '.join(names)}"
+        raise UsageError(f"{path} has no graph {signature!r}", hint=hint)
+    return graphs[names.index(signature)]
