@@ -41,6 +41,11 @@ CASES = [
     Case("SparseAdd", [*_sparse(4, 5, dtype="int64"), *_sparse(4, 5, dtype="int64", n=9, seed=3),
                        np.int64(1)], "int64"),
     *(
+        Case("SparseAdd", [*_sparse(4, 5, dtype=dtype), *_sparse(4, 5, dtype=dtype, n=9, seed=3),
+                           np.dtype(dtype).type(2)], dtype)
+        for dtype in ("float64", "int8", "int16", "int32")
+    ),
+    *(
         Case(op, [*_sparse(6, dtype=dtype, n=3), *_sparse(6, dtype=dtype, n=4, seed=5)], dtype)
         for op in ("SparseSparseMaximum", "SparseSparseMinimum") for dtype in ("float32", "int32")
     ),

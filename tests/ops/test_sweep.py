@@ -29,6 +29,7 @@ DIFFERENT = {
     "BesselY1": "TensorFlow's kernels of float32 and float64 differ at and below 0",
     "SplitV": "TensorFlow's process ends where sizes are int8",
     "Round": "TensorFlow's kernel for integers gives 0",
+    "SparseAdd": "TensorFlow reads the threshold in the values' dtype, whatever its own is",
     "UniqueWithCounts": "TensorFlow's table of float16 keys tells 0.0 from -0.0",
     "Conv3D": "TensorFlow rounds each step to bfloat16",
     "FusedPadConv2D T float16": "TensorFlow sums in float16",
