@@ -17,6 +17,8 @@ from tvm import relax
 from tvm.ir import Call, GenericConst, IRModule
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
+from dlcc.targets.views import view_of
+
 # Below this a reference costs more than the value, and shapes or axes are best left readable.
 LIFT_FROM_BYTES = 64
 _PREFIX = "dlcc_weight_"
@@ -33,7 +35,7 @@ class _Lift(PyExprMutator):  # type: ignore[misc]  # TVM is not typed
     def visit_generic_const_(self, op: GenericConst) -> relax.Expr:
         if not isinstance(op.value, tvm.runtime.Tensor):
             return op
-        tensor = op.value.numpy()
+        tensor = view_of(op.value)
         if tensor.nbytes < LIFT_FROM_BYTES:
             return op
         key = (tensor.dtype.name, tensor.shape, _digest(tensor))

@@ -16,6 +16,7 @@ from dlcc.compiler.network.merge import merged
 from dlcc.compiler.network.network import Attribute, Dim, Layer, Network, Role, Tensor
 from dlcc.compiler.network.words import KERNELS, Word, attribute, word_of
 from dlcc.targets.names import nodes_of
+from dlcc.targets.views import view_of
 
 
 class Spec(Protocol):
@@ -168,7 +169,7 @@ class _Reading:
         return self._names.get(value, ())
 
     def _constant(self, const: GenericConst, wanted: str) -> str:
-        value = _view(const.value)
+        value = view_of(const.value)
         key = (value.ctypes.data, value.dtype.name, value.shape)
         if key not in self._constants:
             self._constants[key] = self.tensor(wanted, const.ty, "constant", value)
@@ -247,16 +248,6 @@ def _typed(ty: Any) -> tuple[str, tuple[Dim, ...] | None]:
     if shape is None:
         return str(getattr(ty, "dtype", "") or type(ty).__name__), None
     return str(ty.dtype), tuple(_dim(d) for d in shape)
-
-
-def _view(tensor: Any) -> np.ndarray:
-    """A constant's value, not copied where NumPy has its dtype."""
-    try:
-        value = np.from_dlpack(tensor)
-    except (RuntimeError, BufferError, TypeError):
-        value = tensor.numpy()
-    value.flags.writeable = False
-    return value
 
 
 def _renamed(layer: Layer, old: str, new: str) -> Layer:

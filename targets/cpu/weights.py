@@ -11,6 +11,8 @@ from tvm import relax
 from tvm.ir import IRModule
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
+from dlcc.targets.views import view_of
+
 SMALL_BYTES = 64
 
 Key = tuple[str, tuple[int, ...], bytes]  # dtype, shape and digest of a constant
@@ -37,7 +39,7 @@ def lift_weights(
         func = _lifted(mod, name, needs, found, lifted)
         del out[mod.get_global_var(name)]
         out[var] = func
-    weights = [found[key].value.numpy() for key in needs["main"]]
+    weights = [view_of(found[key].value) for key in needs["main"]]
     return out, weights
 
 
@@ -78,10 +80,11 @@ def key_of(expr: relax.Expr, least_bytes: int = SMALL_BYTES + 1) -> Key | None:
     """What identifies a constant tensor of so many bytes; None for any other expression."""
     if not hasattr(getattr(expr, "value", None), "numpy"):
         return None
-    value = expr.value.numpy()
+    value = view_of(expr.value)
     if value.nbytes < least_bytes:
         return None
-    digest = hashlib.sha256(np.ascontiguousarray(value).tobytes()).digest()
+    flat = np.ascontiguousarray(value).reshape(-1)
+    digest = hashlib.sha256(flat.view(np.uint8).data).digest()
     return str(value.dtype), tuple(value.shape), digest
 
 
