@@ -12,6 +12,7 @@ import pytest
 import tvm_ffi
 
 from dlcc.compiler.container import open_container
+from dlcc.compiler.dlc.read import read_dlc
 from dlcc.compiler.errors import BadContainer
 from dlcc.compiler.inspect import info
 from dlcc.compiler.network.read import read_network
@@ -21,7 +22,7 @@ DATA = Path(__file__).parent / "data"
 X = np.linspace(-1, 1, 8, dtype=np.float32).reshape(2, 4)
 W = np.arange(48, dtype=np.float32).reshape(4, 12) / 16 - 1
 B = np.linspace(-1, 1, 12, dtype=np.float32)
-SCHEMAS = pytest.mark.parametrize("schema", [1, 2])
+SCHEMAS = pytest.mark.parametrize("schema", [1, 2, 3])
 
 
 def test_schema_1_without_code(tmp_path: Path) -> None:
@@ -41,6 +42,21 @@ def test_layers_come_from_the_graph_where_there_are_no_tables(schema: int) -> No
         open_container(path).network()
     assert "compile the model again" in caught.value.hint
     assert [layer.op for layer in read_network(path).layers] == ["FullyConnected", "Relu"]
+
+
+def test_layers_come_from_the_tables() -> None:
+    (network,) = read_dlc(DATA / "schema-3-arm.dlc")
+    full, bound = network.layers
+    assert (full.op, full.inputs[0], bound.op, bound.outputs) == (
+        "FullyConnected",
+        "x",
+        "Relu",
+        ("y",),
+    )
+    assert full.nodes == ("product", "sum")
+    values = [t.value for t in network.tensors.values() if t.value is not None]
+    np.testing.assert_array_equal(values[0], W)
+    np.testing.assert_array_equal(values[1], B)
 
 
 @SCHEMAS

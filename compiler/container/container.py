@@ -94,6 +94,7 @@ class Container:
         entries = packed.entries
         container = cls(packed.manifest, _Memory(entries), sum(map(len, entries.values())))
         container._networks = packed.networks
+        container._checked.update(entries, packed.manifest.weights)  # just hashed
         return container
 
     @property
