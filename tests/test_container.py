@@ -238,7 +238,9 @@ def test_opening_loads_no_compiler(tmp_path: Path) -> None:
     path = toy().save(tmp_path / "toy.dlc")
     code = (
         "import sys; from dlcc.compiler.container import open_container; "
-        f"open_container({str(path)!r}).verify(); print('tvm' in sys.modules)"
+        "from dlcc.compiler.dlc.read import read_dlc; "
+        f"open_container({str(path)!r}).verify(); read_dlc({str(path)!r}); "
+        "print('tvm' in sys.modules)"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "False\n"

@@ -7,13 +7,15 @@ decompressed, so that no entry can be larger than the file that holds it.
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,6 +27,7 @@ MAX_ENTRIES = 100_000
 # How large a compressed entry of another tool may become: weights compress by far less.
 MAX_INFLATION = 100
 INFLATED_BYTES = 64 << 20
+_PART_BYTES = 16 << 20
 _LOCAL = struct.Struct("<4sHHHHHIIIHH")  # PKWARE APPNOTE 6.3.10, section 4.3.7
 _ALIGN_TAG = 0xD935  # the extra field that Android's zipalign pads with
 _ZIP64_EXTRA_BYTES = 20
@@ -62,7 +65,8 @@ class Archive:
     def __init__(self, path: str | Path) -> None:
         """Raises BadContainer for anything but a well-formed zip of stored entries."""
         self.path = str(path)
-        self._view, infos, directory_start = _read_directory(self.path)
+        self._map, infos, directory_start = _read_directory(self.path)
+        self._view = memoryview(self._map)
         self.names = tuple(info.orig_filename for info in infos)
         self._infos = infos
         self._directory_start = directory_start
@@ -91,6 +95,22 @@ class Archive:
         span = self._spans[name]
         return self._view[span.start : span.start + span.size]
 
+    def sha256(self, name: str, start: int, size: int) -> str:
+        """Hash of some bytes of an entry, which do not stay in memory for it."""
+        found = hashlib.sha256()
+        for part in self._parts(self._spans[name].start + start, size):
+            found.update(part)
+        return found.hexdigest()
+
+    def _parts(self, start: int, size: int) -> Iterator[memoryview]:
+        """Bytes of the file, some at a time. Their pages are given back after each: they are read
+        again from the system's own cache if they are needed."""
+        for at in range(start, start + size, _PART_BYTES):
+            end = min(at + _PART_BYTES, start + size)
+            yield self._view[at:end]
+            page = at - at % mmap.PAGESIZE
+            self._map.madvise(mmap.MADV_DONTNEED, page, end - page)
+
     def read_checked(self, name: str) -> bytes:
         """The content of an entry, its checksum compared; for what no manifest can vouch for."""
         content = bytes(self.read(name))
@@ -110,7 +130,12 @@ class Archive:
         content = self._view[span.start : span.start + span.size]
         if infos[0].compress_type != zipfile.ZIP_STORED:
             content = self._inflated(infos[0], content)
-        if len(content) != infos[0].file_size or zlib.crc32(content) != infos[0].CRC:
+            checksum = zlib.crc32(content)
+        else:
+            checksum = reduce(
+                lambda c, part: zlib.crc32(part, c), self._parts(span.start, span.size), 0
+            )
+        if len(content) != infos[0].file_size or checksum != infos[0].CRC:
             raise BadContainer(
                 f"{self.path} has a damaged {name!r}: its checksum differs", hint=_FOREIGN
             )
@@ -161,7 +186,7 @@ class Archive:
         return Span(start, info.compress_size)
 
 
-def _read_directory(path: str) -> tuple[memoryview, list[zipfile.ZipInfo], int]:
+def _read_directory(path: str) -> tuple[mmap.mmap, list[zipfile.ZipInfo], int]:
     """The mapped file, what its directory says, and where that directory starts."""
     try:
         with open(path, "rb") as file:
@@ -171,8 +196,8 @@ def _read_directory(path: str) -> tuple[memoryview, list[zipfile.ZipInfo], int]:
                 raise BadContainer(
                     f"{path} {found}", hint="`dlcc compile MODEL -o model.dlc` makes one"
                 )
-            view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-            return view, *_central_directory(path, file)
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            return mapped, *_central_directory(path, file)
     except IsADirectoryError as error:
         raise BadContainer(f"{path} is a folder, not a container") from error
     except OSError as error:

@@ -13,6 +13,7 @@ from dlcc.compiler.container.archive import Archive, write_archive
 from dlcc.compiler.container.checked import MAX_JSON_BYTES, Malformed
 from dlcc.compiler.container.manifest import (
     Manifest,
+    Place,
     SignatureRow,
     TargetRow,
     TensorSpec,
@@ -44,6 +45,8 @@ class Store(Protocol):
 
     def read(self, name: str) -> Content: ...
 
+    def sha256(self, name: str, start: int, size: int) -> str: ...
+
     def bad(self, what: str) -> BadContainer: ...
 
 
@@ -53,6 +56,10 @@ class _Memory:
 
     def read(self, name: str) -> Content:
         return self.entries[name]
+
+    def sha256(self, name: str, start: int, size: int) -> str:
+        content = self.entries[name]
+        return sha256(content if size == len(content) else cut(content, start, size))
 
     def bad(self, what: str) -> BadContainer:
         return BadContainer(f"the container {what}")
@@ -152,7 +159,7 @@ class Container:
     def _content(self, name: str) -> Content:
         content = self._store.read(name)
         if name not in self._checked:
-            if sha256(content) != self.manifest.entries[name]:
+            if self._store.sha256(name, 0, len(content)) != self.manifest.entries[name]:
                 raise self._store.bad(f"is damaged: the content of {name!r} has changed")
             self._checked.add(name)
         return content
@@ -165,11 +172,12 @@ class Container:
     def weight(self, ref: WeightRef) -> np.ndarray:
         """A constant tensor, read-only, on the memory of the file.
         Raises BadContainer where its hash is not the one promised."""
-        content = weight_content(self._store, self.manifest, ref)
+        place = place_of(self._store, self.manifest, ref)
         if ref.sha256 not in self._checked:
-            if sha256(content) != ref.sha256:
+            if self._store.sha256(place.entry, place.offset, place.size) != ref.sha256:
                 raise self._store.bad(f"is damaged: the weight {ref.sha256[:12]}… has changed")
             self._checked.add(ref.sha256)
+        content = cut(self._store.read(place.entry), place.offset, place.size)
         return tensor_view(memoryview(content), ref.dtype, ref.shape)
 
     def network(self, signature: str | None = None) -> Network:
@@ -293,18 +301,19 @@ def _check_entries(archive: Archive, manifest: Manifest) -> None:
         if place.offset + place.size > len(archive.read(place.entry)):
             raise archive.bad(f"places a weight outside of its entry {place.entry!r}")
     for ref in (weight for row in manifest.signatures for weight in row.weights):
+        place = place_of(archive, manifest, ref)
+        content = archive.read(place.entry)[place.offset : place.offset + place.size]
         try:
-            tensor_view(memoryview(weight_content(archive, manifest, ref)), ref.dtype, ref.shape)
+            tensor_view(content, ref.dtype, ref.shape)
         except ValueError as error:
             raise archive.bad(f"has a weight of the wrong size: {error}") from error
 
 
-def weight_content(store: Store, manifest: Manifest, ref: WeightRef) -> Buffer:
-    """The bytes of a weight, in place. Raises BadContainer where there are none."""
+def place_of(store: Store, manifest: Manifest, ref: WeightRef) -> Place:
+    """Where the bytes of a weight lie. Raises BadContainer where there are none."""
     if place := manifest.weights.get(ref.sha256):
-        return cut(store.read(place.entry), place.offset, place.size)
+        return place
     name = WEIGHTS + ref.sha256
     if manifest.entries.get(name) != ref.sha256:
         raise store.bad(f"lacks its weight {ref.sha256[:12]}…")
-    content = store.read(name)
-    return cut(content, 0, len(content))
+    return Place(name, 0, len(store.read(name)))

@@ -13,8 +13,9 @@ import pytest
 from dlcc.compiler.container import open_container
 from dlcc.compiler.dlc.read import read_dlc
 from dlcc.compiler.dlc.write import write_tables
-from dlcc.compiler.errors import BadContainer
-from tests.dlc.samples import KERNEL, WEIGHTS, foreign, joined, same, small, version_3, zipped
+from dlcc.compiler.errors import BadContainer, UsageError
+from dlcc.compiler.network.read import read_network
+from tests.dlc.samples import KERNEL, WEIGHTS, foreign, joined, odd, same, small, version_3, zipped
 
 METADATA = b"converter-command=snpe-tensorflow-to-dlc x=1\nmodel-version=N/A\n"
 
@@ -70,6 +71,15 @@ def test_version_4(long_from: int, tmp_path: Path) -> None:
     same(found, small())
     with pytest.raises(BadContainer, match="Qualcomm's tools"):
         open_container(path)
+
+
+def test_a_graph_is_chosen_by_name(tmp_path: Path) -> None:
+    path = foreign(tmp_path / "net.dlc", odd(), small())  # the first is written last
+    assert read_network(path).name == "small"
+    assert read_network(path, signature="odd").name == "odd"
+    with pytest.raises(UsageError, match="no graph 'smal'") as caught:
+        read_network(path, signature="smal")
+    assert "'small'" in caught.value.hint
 
 
 def test_a_model_without_parameters_has_no_values(tmp_path: Path) -> None:

@@ -32,8 +32,8 @@ folder, count, size = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 ROWS = size // 4096
 
 
-def data_bytes():
-    return 1024 * int(Path("/proc/self/status").read_text().split("VmData:")[1].split()[0])
+def status(name):
+    return 1024 * int(Path("/proc/self/status").read_text().split(name + ":")[1].split()[0])
 
 
 def mapped(number, rows):
@@ -78,8 +78,11 @@ def container(made, rows):
     specs = [TensorSpec(name, "float32", (1, rows)) for name in "xy"]
     code = Artifact("arm", "a/arm", {"module.so": bytes(100)}, weights)
     Container.of("big", [Compiled(made, specs[:1], specs[1:], [code])]).save(folder / "big.dlc")
+    mapped_bytes = status("RssFile")
     opened = open_container(folder / "big.dlc")
     opened.verify()
+    assert status("RssFile") < mapped_bytes + size, "what is checked is let go"
+    opened.network()
     found = opened.artifact(opened.targets[0]).weights
     assert [float(w[-1, -1]) for w in found] == [*range(count)]
 
@@ -88,7 +91,7 @@ tables(1)
 container(module(32), 32)  # what is loaded once is loaded
 side = int((size // 4) ** 0.5)
 big = module(side)
-limit = data_bytes() + size + 8 * 2**20
+limit = status("VmData") + size + 8 * 2**20
 resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 tables(ROWS)
 container(big, side)
