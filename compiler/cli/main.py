@@ -17,6 +17,7 @@ from typing import NoReturn
 import click
 
 from dlcc.compiler.cli.devices import device
+from dlcc.compiler.cli.look import view
 from dlcc.compiler.cli.models import check, compile_model, info
 from dlcc.compiler.cli.records import records
 from dlcc.compiler.cli.runs import bench, profile, run
@@ -40,7 +41,7 @@ def cli() -> None:
     """
 
 
-VERBS = (compile_model, check, tune, records, run, bench, profile, info, device, target)
+VERBS = (compile_model, check, tune, records, run, bench, profile, info, view, device, target)
 for _verb in VERBS:
     cli.add_command(_verb)
 
