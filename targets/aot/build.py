@@ -91,7 +91,8 @@ def describe(made: Made, chip: str, more: Mapping[str, object] | None = None) ->
         "inputs": [_row(t) for t in program.inputs],
         "outputs": [_row(t) for t in program.outputs],
         "kernels": [
-            {"name": c.kernel, "sources": list(c.sources), "macs": c.macs} for c in program.calls
+            {"name": c.kernel, "sources": list(c.sources), "macs": c.macs, "live_bytes": live}
+            for c, live in zip(program.calls, program.live, strict=True)
         ],
     }
     return json.dumps(told, indent=1).encode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from dlcc.targets.aot.program import aligned
 
@@ -40,12 +41,16 @@ def pack(intervals: Sequence[Interval]) -> tuple[list[int], int]:
 
 def live_bytes(intervals: Sequence[Interval]) -> int:
     """The largest sum of sizes alive at one call: no arena can be smaller."""
-    starts = {i.first for i in intervals}
-    return max((_alive(intervals, at) for at in starts), default=0)
+    return max(alive(intervals), default=0)
 
 
-def _alive(intervals: Sequence[Interval], at: int) -> int:
-    return sum(aligned(i.size_bytes) for i in intervals if i.first <= at <= i.last)
+def alive(intervals: Sequence[Interval]) -> list[int]:
+    """The sum of sizes alive at each call, up to the last of any."""
+    change = [0] * (max((i.last for i in intervals), default=-1) + 2)
+    for i in intervals:
+        change[i.first] += aligned(i.size_bytes)
+        change[i.last + 1] -= aligned(i.size_bytes)
+    return list(accumulate(change[:-1]))
 
 
 def _placed(

@@ -13,7 +13,7 @@ from tvm import relax, tirx
 from tvm.ir import GlobalVar, IRModule, Op
 
 from dlcc.targets.aot.macs import macs_of
-from dlcc.targets.aot.pack import Interval, live_bytes, pack
+from dlcc.targets.aot.pack import Interval, alive, pack
 from dlcc.targets.aot.program import Buffer, Call, Copy, Program, Tensor, aligned
 from dlcc.targets.cpu.codegen import reshape_in_place
 from dlcc.targets.cpu.sources import SOURCES
@@ -104,7 +104,7 @@ def plan(mod: IRModule, scratch_bytes: Mapping[str, int], task_bytes: int = 0) -
         tuple(Copy(_buffer(v, where), i, outputs[i].size_bytes) for i, v in copies),
         bytes(walk.parameters),
         arena_bytes,
-        live,
+        tuple(live[: len(calls)]),
         task_bytes,
     )
 
@@ -231,15 +231,16 @@ def _claim_outputs(results: Sequence[_Value], end: int) -> list[tuple[int, _Valu
     return copies
 
 
-def _place(walk: _Walk, scratch_bytes: Mapping[str, int]) -> tuple[list[int], int, int]:
-    """Places of the tensors that `main` made, then of each call's temporaries."""
+def _place(walk: _Walk, scratch_bytes: Mapping[str, int]) -> tuple[list[int], int, list[int]]:
+    """Places of the tensors that `main` made, then of each call's temporaries; the bytes of the
+    arena; and those alive at each call."""
     intervals = [
         Interval(0 if t.output is not None else t.size_bytes, t.first, t.last) for t in walk.made
     ]
     for number, (kernel, _) in enumerate(walk.calls):
         intervals.append(Interval(scratch_bytes.get(kernel, 0), number, number))
     places, arena_bytes = pack(intervals)
-    return places, arena_bytes, live_bytes(intervals)
+    return places, arena_bytes, alive(intervals)
 
 
 def _buffer(value: _Value, where: Mapping[int, Buffer]) -> Buffer:

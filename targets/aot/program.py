@@ -59,7 +59,7 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A model whose memory is placed. live_bytes: the largest sum of what is alive at one call.
+    """A model whose memory is placed. live: bytes of what is alive in the arena at each call.
     task_bytes: temporaries of one task of a parallel loop, which each further thread has aside of
     the arena."""
 
@@ -69,8 +69,13 @@ class Program:
     copies: tuple[Copy, ...]
     parameters: bytes
     arena_bytes: int
-    live_bytes: int
+    live: tuple[int, ...]
     task_bytes: int = 0
+
+    @property
+    def live_bytes(self) -> int:
+        """The most that is alive at one call."""
+        return max(self.live, default=0)
 
 
 def aligned(size_bytes: int) -> int:

@@ -23,6 +23,7 @@ from dlcc.targets.kernels import KERNELS, kernel_table
 from dlcc.targets.link import link
 from dlcc.targets.scalable import processor_of
 from dlcc.targets.steps import step
+from dlcc.targets.storage import MEMORY, memory_table
 from dlcc.targets.tuned import UNTUNED, Tuned
 
 REFUSALS = (tvm.error.InternalError, ValueError)
@@ -34,8 +35,8 @@ def build(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> Artifact:
     mod: Relax module; `main` takes tensors and returns a tuple of tensors; dimensions may be
         symbolic.   tuned: choices of tuning.
     Returns an artifact with `module.so`, whose `main` takes the model's inputs and then the
-    weights, and with the table of its kernels. Raises ToolchainError if there is no linker or if
-    it fails.
+    weights, and with the tables of its kernels and of its memory.
+    Raises ToolchainError if there is no linker or if it fails.
     """
     times_s: dict[str, float] = {}
     target = codegen.tvm_target(dict(chip.tvm))
@@ -53,11 +54,12 @@ def build(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> Artifact:
         mod = schedule(mod, chip, tuned)
     with tempfile.TemporaryDirectory(prefix="dlcc-build-") as folder:
         with step("codegen", times_s, REFUSALS):
-            executable = codegen.compile_lowered(codegen.lower(mod, target), target)
+            lowered = codegen.lower(mod, target)
+            executable = codegen.compile_lowered(lowered, target)
             objects = codegen.write_objects(executable, target, Path(folder))
         with step("link", times_s, REFUSALS):
             code = link(objects, machine(target))
-    files = {"module.so": code, KERNELS: table}
+    files = {"module.so": code, KERNELS: table, MEMORY: memory_table(lowered)}
     return Artifact(chip.kind, chip.name, files, weights, times_s, processor=processor_of(chip))
 
 

@@ -42,6 +42,7 @@ from dlcc.targets.opencl.schedule import schedule_kernel
 from dlcc.targets.opencl.suitable import why_not
 from dlcc.targets.opencl.target import host_of, host_target, tvm_target
 from dlcc.targets.steps import step
+from dlcc.targets.storage import MEMORY, memory_table
 from dlcc.targets.tuned import UNTUNED, Tuned
 
 log = logging.getLogger("dlcc")
@@ -75,7 +76,8 @@ def build(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> Artifact:
     mod: Relax module; `main` takes tensors and returns a tuple of tensors; dimensions may be
         symbolic.   tuned: choices of tuning.
     Returns an artifact of `module.so`, code of the CPU with the GPU's kernels as OpenCL C inside,
-    and `placement.json`: which weights lie on the GPU, and where each kernel runs and why.
+    `placement.json`: which weights lie on the GPU, and where each kernel runs and why, and tables
+    of its kernels and of its memory.
     Raises ToolchainError if there is no linker or if it fails.
     """
     times_s: dict[str, float] = {}
@@ -84,11 +86,13 @@ def build(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> Artifact:
         done = _scheduled(mod, chip, tuned)
     with tempfile.TemporaryDirectory(prefix="dlcc-build-") as folder:
         with step("codegen", times_s, REFUSALS):
-            executable = _compiled(lower(done.placed.module, target, done.engines), target)
+            lowered = lower(done.placed.module, target, done.engines)
+            executable = _compiled(lowered, target)
             objects = codegen.write_objects(executable, host_target(chip), Path(folder))
         with step("link", times_s, REFUSALS):
             code = link(objects, machine(host_target(chip)))
     files = {"module.so": code, PLACEMENT: _placement(done), KERNELS: done.table}
+    files[MEMORY] = memory_table(lowered)
     processor = HALF if _is_half(chip) else ""
     return Artifact(chip.kind, chip.name, files, done.placed.weights, times_s, processor=processor)
 
