@@ -15,6 +15,7 @@ import pytest
 from dlcc.targets.errors import DlccError
 from dlcc.targets.rpc.dsp import Emulator
 from dlcc.targets.rpc.process import ServerProcess
+from tests.golden import Golden
 
 DEVICES = {"arm": "arm_server", "hexagon": "hexagon", "opencl": "opencl"}
 
@@ -52,6 +53,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first, the others as they were; `--no-loadscope-reorder` keeps this."""
     rank = {name: number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.nodeid.split("::")[0], len(LONGEST)))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write tests/golden anew")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    """A function: (name, text) -> fails where `tests/golden/NAME` is another text."""
+    return Golden(request.config.getoption("--update-golden"))
 
 
 @pytest.fixture
