@@ -17,8 +17,9 @@ from typing import NoReturn
 import click
 
 from dlcc.compiler.cli.devices import device
+from dlcc.compiler.cli.inspection import diff, info
 from dlcc.compiler.cli.look import view
-from dlcc.compiler.cli.models import check, compile_model, info
+from dlcc.compiler.cli.models import check, compile_model
 from dlcc.compiler.cli.records import records
 from dlcc.compiler.cli.runs import bench, profile, run
 from dlcc.compiler.cli.targets import target
@@ -41,7 +42,7 @@ def cli() -> None:
     """
 
 
-VERBS = (compile_model, check, tune, records, run, bench, profile, info, view, device, target)
+VERBS = (compile_model, check, tune, records, run, bench, profile, info, view, device, target, diff)
 for _verb in VERBS:
     cli.add_command(_verb)
 

@@ -1,4 +1,4 @@
-"""`dlcc compile`, `dlcc check` and `dlcc info`."""
+"""`dlcc compile` and `dlcc check`."""
 
 from __future__ import annotations
 
@@ -175,15 +175,3 @@ def check(
     rows, hint = coverage.rows(model, dict(inputs), outputs, target, part)
     show(rows, as_json)
     coverage.require_all(rows, hint)
-
-
-@click.command(cls=Verb)
-@click.argument("path", type=click.Path(path_type=Path), metavar="FILE")
-@part_options
-@json_option
-def info(path: Path, part: Part, as_json: bool) -> None:
-    """Show what a container or a model holds."""
-    from dlcc.compiler.cli.show import show
-    from dlcc.compiler.inspect import info as info_of
-
-    show(info_of(path, **part._asdict()), as_json)
