@@ -16,6 +16,7 @@ from typing import NoReturn
 
 import click
 
+from dlcc.compiler.cli.advice import lint
 from dlcc.compiler.cli.devices import device
 from dlcc.compiler.cli.inspection import diff, info
 from dlcc.compiler.cli.look import view
@@ -42,7 +43,21 @@ def cli() -> None:
     """
 
 
-VERBS = (compile_model, check, tune, records, run, bench, profile, info, view, device, target, diff)
+VERBS = (
+    compile_model,
+    check,
+    tune,
+    records,
+    run,
+    bench,
+    profile,
+    info,
+    view,
+    device,
+    target,
+    diff,
+    lint,
+)
 for _verb in VERBS:
     cli.add_command(_verb)
 

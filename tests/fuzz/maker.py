@@ -10,7 +10,15 @@ import numpy as np
 
 from dlcc.compiler.frontend.schema import message_class
 
-_ENUM = {"float32": 1, "int32": 3, "bool": 10, "int64": 9, "resource": 20, "variant": 21}
+_ENUM = {
+    "float32": 1,
+    "int32": 3,
+    "uint8": 4,
+    "bool": 10,
+    "int64": 9,
+    "resource": 20,
+    "variant": 21,
+}
 
 
 class Maker:
