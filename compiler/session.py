@@ -25,6 +25,7 @@ class Session(Closing):
     target: the kind and chip that it runs on.   device: the address.
     passed_over: of each target and device that was preferred, why it was not taken.
     signature: the function of the model that it runs.
+    threads: CPU threads that were asked for, None: all cores.
     """
 
     def __init__(
@@ -38,7 +39,9 @@ class Session(Closing):
         """Raises UnknownTarget, UsageError, DeviceError, ToolchainError, BadContainer."""
         self.signature = signature
         choice = choose_targets(signature.targets, target)
-        opened = open_first(container, choice, device, options or registry.DeviceOptions())
+        options = options or registry.DeviceOptions()
+        opened = open_first(container, choice, device, options)
+        self.threads = options.threads
         self._program: Program | None = opened.program
         self._stack = opened.stack
         self.target = opened.target

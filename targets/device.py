@@ -31,7 +31,7 @@ class CallCost:
 
     sources: what of the graph it computes. packets: what the DSP issues at once, 1 to 4
     instructions. hvx: vector instructions. macs: multiply-accumulates, None where not known.
-    share: of all packets of the inference.
+    share: of all packets of the inference.   operand_bytes, factors: as of `kernels.Kernel`.
     """
 
     name: str
@@ -42,6 +42,8 @@ class CallCost:
     macs: int | None
     macs_per_packet: float | None
     share: float
+    operand_bytes: int | None = None
+    factors: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,8 @@ class CallTime:
     sources: what of the graph it computes. placement: "cpu", "gpu", or "copy" between their
     memories. time_s: None on an emulated device, which has counts in its place, for instance
     {"instructions": 123456}. bytes: of a copy. share: of the sum of all rows.
-    macs: multiply-accumulates, None where not known.
+    macs: multiply-accumulates, None where not known.   operand_bytes, factors: as of
+    `kernels.Kernel`.
     """
 
     name: str
@@ -62,6 +65,8 @@ class CallTime:
     bytes: int | None
     share: float
     macs: int | None = None
+    operand_bytes: int | None = None
+    factors: str = ""
 
 
 class Program(Protocol):

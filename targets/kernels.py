@@ -31,26 +31,31 @@ class Kernel:
     """nodes: what of the graph it computes.   macs: multiply-accumulates, None where not known.
     workload: what tuning records name it by, "" for a kernel without knobs.
     knobs: what tuning chose, {} where the cost model did.
-    key: names the kernel before its schedule, see `traces`."""
+    key: names the kernel before its schedule, see `traces`.
+    operand_bytes: of all that it reads and writes, None where not known.
+    factors: dtype of what it multiplies and sums, "" where it has no such products."""
 
     nodes: tuple[str, ...] = ()
     macs: int | None = None
     workload: str = ""
     knobs: Knobs = field(default_factory=dict)
     key: str = ""
+    operand_bytes: int | None = None
+    factors: str = ""
 
 
 def kernel_table(mod: IRModule) -> bytes:
     """The file of a module whose kernels carry the names of what they compute, not scheduled yet:
     a schedule rewrites the loops that multiply-accumulates are counted from."""
-    from dlcc.targets.aot.macs import counted
+    from dlcc.targets.aot.macs import counted, factors, operand_bytes
     from dlcc.targets.cpu.sources import kernels_of
     from dlcc.targets.names import nodes_of
     from dlcc.targets.traces import kernel_key
 
     rows = {
         name: {"nodes": nodes_of(mod, variables), "macs": counted(mod[name]) or None}
-        | {"key": kernel_key(mod[name])}
+        | {"key": kernel_key(mod[name]), "operand_bytes": operand_bytes(mod[name])}
+        | {"factors": factors(mod[name])}
         | planned(mod[name])
         for name, variables in kernels_of(mod).items()
     }
@@ -87,11 +92,14 @@ def kernels_in(artifact: Artifact) -> dict[str, Kernel]:
                 str(row.get("workload", "")),
                 dict(row.get("knobs", {})),
                 str(row.get("key", "")),
+                row.get("operand_bytes"),
+                str(row.get("factors", "")),
             )
             for name, row in json.loads(content).items()
         }
-        if not all(k.macs is None or isinstance(k.macs, int) for k in rows.values()):
-            raise ValueError("multiply-accumulates are no number")
+        numbers = [n for k in rows.values() for n in (k.macs, k.operand_bytes)]
+        if not all(n is None or isinstance(n, int) for n in numbers):
+            raise ValueError("multiply-accumulates or bytes are no number")
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise DeviceError(
             f"the table of kernels for {artifact.chip} is damaged: {error}",
@@ -142,6 +150,8 @@ def call_times(
             bytes=call.bytes,
             share=call.spent / total if total else 0.0,
             macs=kernel.macs,
+            operand_bytes=kernel.operand_bytes,
+            factors=kernel.factors,
         )
         rows.append(row)
     return rows

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 GAP = "  "
+SHARES = ("share", "of_peak", "share_a", "share_b")  # fields that are shown in per cent
 
 
 def show(value: object, as_json: bool) -> None:
@@ -115,7 +116,7 @@ def _cell(name: str, value: object) -> str:
 def _number(name: str, value: float) -> str:
     if name.endswith("_bytes"):
         return size(int(value))
-    if name == "share":
+    if name in SHARES:
         return f"{value:.1%}"
     if name.endswith("_s"):
         return f"{value * 1e3:.3f} ms"

@@ -6,9 +6,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-import psutil
-
 from dlcc.targets.closing import Closing
+from dlcc.targets.peaks import Unit, peak_of
 from dlcc.targets.workload import parse
 from dlcc.tuning.database import read
 from dlcc.tuning.installed import stale
@@ -19,6 +18,8 @@ from dlcc.tuning.report.page import REPORT, write
 from dlcc.tuning.report.values import DeviceResult, EndToEnd, Report, TaskResult
 from dlcc.tuning.request import Budget, Outcome, Request, TaskRow
 from dlcc.tuning.tasks import Task
+
+UNITS: dict[str, Unit] = {"seconds": "second", "instructions": "instruction"}
 
 
 class Shown(Closing):
@@ -104,7 +105,7 @@ def _with_outcome(report: Report, request: Request, outcome: Outcome) -> Report:
     """A report with what only the session knows: calls, shares, and the whole network."""
     known = {row.workload: row for row in outcome.tasks}
     tasks = [_with_row(task, known[task.workload]) for task in report.tasks]
-    peak_macs, peak = peak_of(request, outcome.reward)
+    peak_macs, peak = peak_in(request, outcome.reward)
     before = outcome.before_s if outcome.before_s is not None else outcome.before_count
     after = outcome.after_s if outcome.after_s is not None else outcome.after_count
     measured = EndToEnd(before, after) if before and after else None
@@ -127,20 +128,11 @@ def _with_row(task: TaskResult, row: TaskRow) -> TaskResult:
     return replace(task, calls=row.calls, share=row.share, macs=macs)
 
 
-def peak_of(request: Request, reward: str) -> tuple[float | None, list[str]]:
+def peak_in(request: Request, reward: str) -> tuple[float | None, list[str]]:
     """Multiply-accumulates of float32 in a second or an instruction at most, and how that is known.
 
     None where it is not: packets of a DSP hold as many as the dtype lets them, and of devices
     elsewhere the clock is not known."""
-    chip = request.chip
-    lanes = chip.vector_bits // 32
-    if reward == "instructions":
-        return lanes, [f"peak: {lanes} multiply-accumulates an instruction"]
-    clock = psutil.cpu_freq() if reward == "seconds" and chip.kind == "host" else None
-    if clock is None or not clock.current:
-        return None, []
-    threads = request.options.threads or chip.cores
-    # two pipes for fused multiply-adds: Intel since Haswell, AMD since Zen 2 (uops.info)
-    peak = threads * lanes * 2 * max(clock.current, clock.max) * 1e6
-    ghz = max(clock.current, clock.max) / 1e3
-    return peak, [f"peak: {threads} threads of 2 x {lanes} multiply-accumulates at {ghz:.2f} GHz"]
+    unit = UNITS.get(reward)
+    peak = unit and peak_of(request.chip, "float32", unit, request.options.threads)
+    return (peak.macs, [f"peak: {peak.why}"]) if peak else (None, [])

@@ -1,17 +1,22 @@
-"""Runs a model's shared library: `child.py THREADS LIBRARY`, requests on stdin, replies on stdout.
+"""Runs a model's shared library: `child.py THREADS COUNTERS LIBRARY`, requests on stdin, replies on
+stdout.
 
 A file that imports nothing of dlcc, and needs no numpy, so that any Python 3.10 runs it, that of
 the emulated Arm device too. Words are u32, little-endian.
   hello    magic, format, number of calls, bytes of the arena; sha256 of its inputs and outputs
-  request  times to run (0: leave); then every input in full, in order
+  request  times to run (0: leave), whether to tell of each call; then every input in full, in order
   reply    status, bytes of all outputs, times run, 0; then, if the status is 0, nanoseconds of each
-           run, u64; then every output
+           run, u64; then, if asked for, the readings of each run, u64: one before each call and one
+           after the last; then every output
+COUNTERS: a file into which an emulator counts, read in place of the clock around each call;
+"" for the clock.
 """
 
 from __future__ import annotations
 
 import ctypes
 import hashlib
+import mmap
 import os
 import struct
 import sys
@@ -21,7 +26,7 @@ from collections.abc import Sequence
 MAGIC, FORMAT = 0x43434C44, 1  # "DLCC"
 ALIGN_BYTES = 128
 WORDS = struct.Struct("<4I")
-COMMAND = struct.Struct("<I")
+COMMAND = struct.Struct("<2I")
 E_INPUT = 5
 
 
@@ -42,9 +47,13 @@ class Library:
 
     status: what starting it gave, an enum dlcc_error."""
 
-    def __init__(self, path: str, threads: int) -> None:
+    def __init__(self, path: str, threads: int, counters: str = "") -> None:
         """Raises OSError or ValueError where it is no library of a model."""
         self._library = ctypes.CDLL(path)
+        if counters:
+            self._events = word_of(counters)
+            word = ctypes.c_void_p.in_dll(self._library, "dlcc_events")
+            word.value = ctypes.addressof(self._events)
         self.inputs = self._table("input")
         self.outputs = self._table("output")
         self._memory: list[ctypes.Array[ctypes.c_char]] = []
@@ -66,15 +75,18 @@ class Library:
             read_into(at, tensor.bytes) for at, tensor in zip(self._into, self.inputs, strict=True)
         )
 
-    def run(self, times: int) -> tuple[int, list[int]]:
-        """Status, and the nanoseconds of each run."""
+    def run(self, times: int, readings: list[int] | None = None) -> tuple[int, list[int]]:
+        """Status, and the nanoseconds of each run. readings: takes those of the calls."""
         inputs, outputs = pointers(self._into), pointers(self._from)
+        clock = self._clock()
         status, spent = self.status, []
         for _ in range(times):
             if status == 0:
                 began = time.perf_counter_ns()
                 status = int(self._library.dlcc_run(inputs, outputs))
                 spent.append(time.perf_counter_ns() - began)
+                if readings is not None:
+                    readings += clock
         return status, spent
 
     def results(self) -> list[memoryview]:
@@ -82,6 +94,11 @@ class Library:
             memoryview((ctypes.c_char * tensor.bytes).from_address(at)).cast("B")
             for at, tensor in zip(self._from, self.outputs, strict=True)
         ]
+
+    def _clock(self) -> ctypes.Array[ctypes.c_uint64]:
+        """Where the library writes its readings."""
+        count = self.number("dlcc_call_count") + 1
+        return (ctypes.c_uint64 * count).in_dll(self._library, "dlcc_nanoseconds")
 
     def _table(self, kind: str) -> list[Tensor]:
         count = self.number(f"dlcc_{kind}_count")
@@ -92,6 +109,12 @@ class Library:
         memory = ctypes.create_string_buffer(size_bytes + ALIGN_BYTES)
         self._memory.append(memory)
         return -(-ctypes.addressof(memory) // ALIGN_BYTES) * ALIGN_BYTES
+
+
+def word_of(path: str) -> ctypes.c_uint64:
+    """The first word of a file, as memory that is shared with whoever writes to it."""
+    with open(path, "r+b") as file:
+        return ctypes.c_uint64.from_buffer(mmap.mmap(file.fileno(), mmap.PAGESIZE))
 
 
 def described(tensor: Tensor) -> str:
@@ -127,23 +150,24 @@ def serve(library: Library) -> None:
     total = sum(t.bytes for t in library.outputs)
     command = ctypes.create_string_buffer(COMMAND.size)
     while read_into(ctypes.addressof(command), COMMAND.size):
-        (times,) = COMMAND.unpack(command.raw)
+        times, asked = COMMAND.unpack(command.raw[: COMMAND.size])
         if times == 0:
             return
         if not library.read_inputs():
             write_all(WORDS.pack(E_INPUT, total, times, 0))
             return
-        status, spent = library.run(times)
+        readings: list[int] = []
+        status, spent = library.run(times, readings if asked else None)
         write_all(WORDS.pack(status, total, times, 0))
         if status == 0:
-            write_all(struct.pack(f"<{times}Q", *spent))
+            write_all(struct.pack(f"<{times + len(readings)}Q", *spent, *readings))
             for result in library.results():
                 write_all(result)
 
 
 if __name__ == "__main__":
     try:
-        model = Library(sys.argv[2], int(sys.argv[1]))
+        model = Library(sys.argv[3], int(sys.argv[1]), sys.argv[2])
     except (OSError, ValueError) as error:
         sys.exit(f"no library of a model that this machine can load: {error}")
     try:

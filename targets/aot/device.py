@@ -28,8 +28,9 @@ from dlcc.targets.aot.line import Line, LocalLine, explained
 from dlcc.targets.aot.status import STATUS
 from dlcc.targets.artifact import Artifact
 from dlcc.targets.closing import Closing
-from dlcc.targets.device import Bench, Device
+from dlcc.targets.device import Bench, CallTime, Device
 from dlcc.targets.errors import DeviceError, UsageError
+from dlcc.targets.kernels import PROFILED_RUNS, Kernel, call_times, kernels_in, typical
 from dlcc.targets.registry import DeviceOptions
 from dlcc.targets.rpc.dsp import Ended, Process
 
@@ -38,6 +39,7 @@ WARM_UP_RUNS = 3
 # Multiply-accumulates a second that a device does at least: an emulated one is that slow. The time
 # limit is for a device that does not answer, not for one with much to do.
 MACS_S = 1e7
+EVENTS = b"dlcc_events"  # what a library reads in place of a clock; older ones have none
 
 Start = Callable[[bytes, int], Line]  # a library's bytes, threads (0: all)
 
@@ -61,11 +63,16 @@ def no_libraries(address: str) -> DeviceError:
 
 
 def start_child(
-    python: Sequence[str], place: str, options: DeviceOptions, library: bytes, threads: int
+    python: Sequence[str],
+    place: str,
+    options: DeviceOptions,
+    library: bytes,
+    threads: int,
+    counters: str = "",
 ) -> Line:
     """Start `child.py` with a Python; raises DeviceError."""
     try:
-        process = Process([*python, str(CHILD), str(threads)], library)
+        process = Process([*python, str(CHILD), str(threads), counters], library)
     except Ended as error:
         raise explained(error, place, "starting") from error
     return LocalLine(process, place, options.time_limit_s)
@@ -74,20 +81,24 @@ def start_child(
 @dataclass(slots=True)
 class LibraryDevice(Closing):
     """A machine whose libraries `start` loads. facts: what it says of itself.
-    timed: whether time means something there."""
+    timed: whether time means something there.   counted: what is counted in its place, for
+    libraries that can read it, by runs on one thread; "" for nothing."""
 
     address: str
     start: Start
     options: DeviceOptions
     facts: Mapping[str, str]
     timed: bool = True
+    counted: str = ""
     _programs: list[LibraryProgram] = field(default_factory=list)
 
     def load(self, artifact: Artifact) -> LibraryProgram:
         """Load the library; its process stays alive between runs. Raises DeviceError."""
         told, library = _read(artifact)
-        line = self.start(library, self.options.threads or 0)
-        program = LibraryProgram(told, line, self.timed)
+        threads = self.options.threads or int(bool(self.counted))
+        line = self.start(library, threads)
+        counts = self.counted if threads == 1 and EVENTS in library else ""
+        program = LibraryProgram(told, line, self.timed, counts, kernels_in(artifact))
         self._programs.append(program)
         return program
 
@@ -104,10 +115,18 @@ class LibraryDevice(Closing):
 class LibraryProgram:
     """A model that runs."""
 
-    def __init__(self, told: Described, line: Line, timed: bool) -> None:
+    def __init__(
+        self,
+        told: Described,
+        line: Line,
+        timed: bool,
+        counted: str = "",
+        kernels: Mapping[str, Kernel] | None = None,
+    ) -> None:
         """Hear its hello: the library's own tables must be those of model.json. Raises
         DeviceError."""
-        self._told, self._line, self._timed = told, line, timed
+        self._told, self._line, self._timed, self._counted = told, line, timed, counted
+        self._kernels = kernels or {}
         self._output_bytes = sum(t.size_bytes for t in told.outputs)
         self._work_s = sum(k.macs or 0 for k in told.kernels) / MACS_S
         words = child.WORDS.pack(child.MAGIC, child.FORMAT, len(told.kernels), told.arena_bytes)
@@ -124,29 +143,61 @@ class LibraryProgram:
         return arrays_of(self._told.outputs, self._asked(inputs, 1)[8:])
 
     def bench(self, inputs: Sequence[np.ndarray], repeat: int) -> Bench:
-        """Seconds of each of `repeat` inferences, after some that warm up.
-
-        Raises UsageError where time means nothing."""
-        if not self._timed:
-            raise UsageError(
-                "what a library of the runtime aot costs is not counted on emulated devices",
-                hint="measure it on a real one, or compile without `--runtime aot`",
-            )
+        """Seconds of each of `repeat` inferences, after some that warm up; what one inference's
+        calls count where events are counted.   Raises UsageError where neither can be had."""
+        if self._counted:
+            calls = self._readings(inputs, 1)[-1]
+            return Bench(counts={self._counted: calls[-1] - calls[0]})
+        self._require_clock()
         times = WARM_UP_RUNS + repeat
         spent_ns = struct.unpack_from(f"<{times}Q", self._asked(inputs, times))
         return Bench(times_s=[ns * 1e-9 for ns in spent_ns[WARM_UP_RUNS:]])
+
+    def profile(self, inputs: Sequence[np.ndarray]) -> list[CallTime]:
+        """Cost of each call of a kernel after a run that warms up: events where they are counted,
+        else seconds, the median of some runs.   Raises UsageError where neither can be had."""
+        from dlcc.targets.rpc.instrument import Call
+
+        if not self._counted:
+            self._require_clock()
+        runs = [
+            [
+                Call(kernel.name, after - before)
+                for kernel, before, after in zip(self._told.kernels, row, row[1:], strict=False)
+            ]
+            for row in self._readings(inputs, 1 if self._counted else PROFILED_RUNS)
+        ]
+        kernels = {
+            k.name: self._kernels.get(k.name, Kernel(k.sources, k.macs)) for k in self._told.kernels
+        }
+        return call_times(typical(runs), kernels, self._counted)
 
     def drop(self) -> None:
         """End it. More than once is fine."""
         self._line.close()
 
-    def _asked(self, inputs: Sequence[np.ndarray], times: int) -> bytes:
-        """The reply to one request, without its header."""
+    def _require_clock(self) -> None:
+        if not self._timed:
+            raise UsageError(
+                "what this library of the runtime aot costs is not counted on the emulated device",
+                hint="counts are of one thread (--threads 1), and of libraries that this dlcc "
+                "compiled; `dlcc device check emulator` tells whether it counts",
+            )
+
+    def _readings(self, inputs: Sequence[np.ndarray], repeat: int) -> list[tuple[int, ...]]:
+        """For each of some runs, after one that warms up, what was read around its calls."""
+        times, count = 1 + repeat, len(self._told.kernels) + 1
+        reply = self._asked(inputs, times, readings=count * times)
+        rows = struct.iter_unpack(f"<{count}Q", reply[8 * times :][: 8 * count * times])
+        return list(rows)[1:]
+
+    def _asked(self, inputs: Sequence[np.ndarray], times: int, readings: int = 0) -> bytes:
+        """The reply to one request, without its header. readings: how many to ask for."""
         doing = "running the model"
         parts = bytes_of_all(self._told.inputs, inputs)
-        request = b"".join([child.COMMAND.pack(times), *parts])
+        request = b"".join([child.COMMAND.pack(times, int(readings > 0)), *parts])
         fine = child.WORDS.pack(0, self._output_bytes, times, 0)
-        total = child.WORDS.size + 8 * times + self._output_bytes
+        total = child.WORDS.size + 8 * (times + readings) + self._output_bytes
         reply = self._line.exchange(request, fine, total, doing, self._work_s * times)
         if not reply.startswith(fine):
             self._line.close()

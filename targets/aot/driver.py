@@ -16,7 +16,7 @@ API = (
     *("dlcc_init", "dlcc_run", "dlcc_set_threads", "dlcc_close"),
     *("dlcc_input_count", "dlcc_output_count", "dlcc_call_count", "dlcc_inputs", "dlcc_outputs"),
     *("dlcc_arena_bytes", "dlcc_parameter_bytes", "dlcc_kernel_names", "dlcc_counters"),
-    *("dlcc_nanoseconds", "dlcc_failed_call"),
+    *("dlcc_nanoseconds", "dlcc_events", "dlcc_failed_call"),
 )
 HEADERS = ("dlcc_aot.h", "dlcc_runtime.h")
 MATH = ("parts.h", "parts.c", "exponent.c", "circle.c", "rounding.c", "special.c", "wide.c")
@@ -102,6 +102,7 @@ def _driver(program: Program) -> Iterator[str]:
     yield "    0};"
     yield f"struct dlcc_counter dlcc_counters[{len(program.calls) + 1}];"
     yield f"uint64_t dlcc_nanoseconds[{len(program.calls) + 1}];"
+    yield "const volatile uint64_t *dlcc_events = NULL;"
     yield "int32_t dlcc_failed_call = -1;"
     yield CHECKS
     if program.calls:

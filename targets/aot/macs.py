@@ -1,13 +1,17 @@
-"""How many multiplications with addition a kernel does."""
+"""How many multiplications with addition a kernel does, of what, and on how many bytes."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
+import tvm
 import tvm_ffi
 from tvm import s_tir, tirx
-from tvm.ir import IRModule
+from tvm.ir import IRModule, TensorLoad
+from tvm.tirx.buffer import BufferType
+
+from dlcc.targets.stack import size_bytes
 
 MACS = "dlcc.macs"  # kernel attribute: the number, noted before a schedule rewrites the loops
 REDUCTION = 2  # tirx.IterVar.iter_type
@@ -40,6 +44,30 @@ def counted(func: tirx.PrimFunc) -> int:
 
     tvm_ffi.structural_walk(func.body, visit)
     return total
+
+
+def factors(func: tirx.PrimFunc) -> str:
+    """The dtype of what an unscheduled kernel multiplies and sums, the widest where there are
+    several; "" for a kernel without such products."""
+    found: set[str] = set()
+
+    def load(node: Any) -> None:
+        if isinstance(node, TensorLoad):
+            found.add(str(node.ty.dtype))
+
+    def visit(node: Any) -> None:
+        if isinstance(node, s_tir.SBlock) and _sums_products(node):
+            for factor in (_uncast(node.body.value.b).a, _uncast(node.body.value.b).b):
+                tvm_ffi.structural_walk(factor, load)
+
+    tvm_ffi.structural_walk(func.body, visit)
+    return max(found, key=lambda name: (tvm.DataType(name).bits, name), default="")
+
+
+def operand_bytes(func: tirx.PrimFunc) -> int | None:
+    """Bytes of all that a kernel reads and writes, each once; None where a size is open."""
+    sizes = [size_bytes(param) for param in func.params if isinstance(param.ty, BufferType)]
+    return None if None in sizes else sum(size for size in sizes if size is not None)
 
 
 def _sums_products(block: s_tir.SBlock) -> bool:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import platform
+import tempfile
 from functools import partial
+from pathlib import Path
 
-from dlcc.targets.aot.device import LibraryDevice, no_libraries, start_child
+from dlcc.targets.aot.device import EVENTS, LibraryDevice, no_libraries, start_child
 from dlcc.targets.aot.device import open_device as open_here
+from dlcc.targets.aot.line import Line
+from dlcc.targets.arm.qemu import COUNTERS_BYTES, Qemu
 from dlcc.targets.device import Device
 from dlcc.targets.registry import DeviceOptions
 
@@ -18,10 +22,47 @@ def open_device(address: str, options: DeviceOptions) -> Device:
         return open_here(address, options)
     if address != "emulator":
         raise no_libraries(address)
-    from dlcc.targets.arm.emulator import CPU, python_command
+    from dlcc.targets.arm.emulator import CPU
     from dlcc.targets.arm.qemu import find_qemu
 
     qemu = find_qemu()
-    facts = {"address": address, "emulator": f"qemu {qemu.version}", "cpu": CPU}
-    start = partial(start_child, python_command(qemu), f"qemu-aarch64 {qemu.version}", options)
-    return LibraryDevice(address, start, options, facts, timed=False)
+    counted = "instructions" if qemu.counter is not None else ""
+    facts = {"address": address, "emulator": f"qemu {qemu.version}", "cpu": CPU, "counts": counted}
+    start = partial(_start, qemu, options)
+    return LibraryDevice(address, start, options, facts, timed=False, counted=counted)
+
+
+def _start(qemu: Qemu, options: DeviceOptions, library: bytes, threads: int) -> Line:
+    """A library's process; instructions are counted where there is one thread."""
+    from dlcc.targets.arm.emulator import python_command
+
+    place = f"qemu-aarch64 {qemu.version}"
+    if qemu.counter is None or threads != 1 or EVENTS not in library:
+        return start_child(python_command(qemu), place, options, library, threads)
+    folder = tempfile.TemporaryDirectory(prefix="dlcc-count-")
+    counters = Path(folder.name) / "counters"
+    counters.write_bytes(bytes(COUNTERS_BYTES))
+    python = python_command(qemu, counters=counters)
+    try:
+        line = start_child(python, place, options, library, threads, str(counters))
+    except BaseException:
+        folder.cleanup()
+        raise
+    return _CountedLine(line, folder)
+
+
+class _CountedLine:
+    """The line to a process whose instructions are counted into a file, which goes with it."""
+
+    def __init__(self, line: Line, folder: tempfile.TemporaryDirectory[str]) -> None:
+        self._line, self._folder = line, folder
+        self.place = line.place
+
+    def exchange(
+        self, request: bytes, expected: bytes, total: int, doing: str, work_s: float = 0.0
+    ) -> bytes:
+        return self._line.exchange(request, expected, total, doing, work_s)
+
+    def close(self) -> None:
+        self._line.close()
+        self._folder.cleanup()

@@ -12,6 +12,7 @@ from dlcc.targets.errors import DeviceError
 from dlcc.targets.hexagon.line import RemoteLine, Start, no_dsp, start_here
 from dlcc.targets.hexagon.model import read_model
 from dlcc.targets.hexagon.program import DspProgram
+from dlcc.targets.kernels import kernels_in
 from dlcc.targets.registry import DeviceOptions
 from dlcc.targets.rpc.client import RemoteDevice
 
@@ -57,7 +58,7 @@ class DspDevice(Closing):
                 hint="compile it with `-t hexagon` for the emulator, or link what `--emit c` "
                 "writes into a program of the device",
             )
-        program = DspProgram(model, self._start)
+        program = DspProgram(model, self._start, kernels_in(artifact))
         self._programs.append(program)
         return program
 

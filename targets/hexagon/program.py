@@ -11,7 +11,7 @@ All words are u32, little-endian.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from dlcc.targets.device import Bench, CallCost
 from dlcc.targets.errors import DeviceError
 from dlcc.targets.hexagon.line import Start
 from dlcc.targets.hexagon.model import Model
+from dlcc.targets.kernels import Kernel as KernelRow
 
 MAGIC = 0x43434C44  # "DLCC"
 WORDS = struct.Struct("<4I")
@@ -35,9 +36,14 @@ EMULATED_MACS_S = 1e6
 class DspProgram:
     """A model that runs."""
 
-    def __init__(self, model: Model, start: Start) -> None:
-        """Start it and hear its hello; raises DeviceError."""
+    def __init__(
+        self, model: Model, start: Start, kernels: Mapping[str, KernelRow] | None = None
+    ) -> None:
+        """Start it and hear its hello; raises DeviceError.
+
+        kernels: what the build's table tells of them."""
         self._model = model
+        self._kernels = kernels or {}
         self._line: Line = start(model.program, model.architecture)
         calls = len(model.kernels)
         hello = WORDS.pack(MAGIC, FORMAT, calls, model.arena_bytes)
@@ -69,7 +75,8 @@ class DspProgram:
         costs = self._costs(self._asked(inputs, "measuring the model"))
         total = int(costs[:, 0].sum())
         pairs = zip(self._model.kernels, costs.tolist(), strict=True)
-        return [_cost(kernel, counts, total) for kernel, counts in pairs]
+        known = self._kernels
+        return [_cost(k, counts, total, known.get(k.name, KernelRow())) for k, counts in pairs]
 
     def drop(self) -> None:
         """End it. More than once is fine."""
@@ -121,7 +128,7 @@ class DspProgram:
         return DeviceError(f"{self._line.place}: {what} (status {status}) while {doing}", hint=hint)
 
 
-def _cost(kernel: Kernel, counts: Sequence[int], total: int) -> CallCost:
+def _cost(kernel: Kernel, counts: Sequence[int], total: int, row: KernelRow) -> CallCost:
     packets, instructions, hvx = counts
     return CallCost(
         name=kernel.name,
@@ -132,4 +139,6 @@ def _cost(kernel: Kernel, counts: Sequence[int], total: int) -> CallCost:
         macs=kernel.macs,
         macs_per_packet=kernel.macs / packets if kernel.macs and packets else None,
         share=packets / total if total else 0.0,
+        operand_bytes=row.operand_bytes,
+        factors=row.factors,
     )

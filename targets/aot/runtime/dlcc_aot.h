@@ -94,6 +94,10 @@ extern struct dlcc_counter dlcc_counters[];
  * All are 0 in models without an operating system. */
 extern uint64_t dlcc_nanoseconds[];
 
+/* What is read in place of the clock where it is not NULL: a word that something else counts up,
+ * such as an emulator that counts instructions. Set it between runs. */
+extern const volatile uint64_t *dlcc_events;
+
 /* The number of the call that ended the last run, -1 if it went well. */
 extern int32_t dlcc_failed_call;
 
