@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,8 @@ class Kernel:
     knobs: what tuning chose, {} where the cost model did.
     key: names the kernel before its schedule, see `traces`.
     operand_bytes: of all that it reads and writes, None where not known.
-    factors: dtype of what it multiplies and sums, "" where it has no such products."""
+    factors: dtype of what it multiplies and sums, "" where it has no such products.
+    calls: how often the model's functions call it, 0 where not known."""
 
     nodes: tuple[str, ...] = ()
     macs: int | None = None
@@ -42,6 +44,7 @@ class Kernel:
     key: str = ""
     operand_bytes: int | None = None
     factors: str = ""
+    calls: int = 0
 
 
 def kernel_table(mod: IRModule) -> bytes:
@@ -52,14 +55,32 @@ def kernel_table(mod: IRModule) -> bytes:
     from dlcc.targets.names import nodes_of
     from dlcc.targets.traces import kernel_key
 
+    calls = _calls(mod)
     rows = {
         name: {"nodes": nodes_of(mod, variables), "macs": counted(mod[name]) or None}
         | {"key": kernel_key(mod[name]), "operand_bytes": operand_bytes(mod[name])}
-        | {"factors": factors(mod[name])}
+        | {"factors": factors(mod[name]), "calls": calls[name]}
         | planned(mod[name])
         for name, variables in kernels_of(mod).items()
     }
     return json.dumps(rows, sort_keys=True, ensure_ascii=False, indent=1).encode() + b"\n"
+
+
+def _calls(mod: IRModule) -> Counter[str]:
+    """How often each kernel is called, by all functions of a module together."""
+    from tvm import relax
+    from tvm.ir import GlobalVar
+
+    found: Counter[str] = Counter()
+
+    def visit(expr: Any) -> None:
+        if isinstance(expr, relax.Call):
+            found.update(str(a.name_hint) for a in expr.args[:1] if isinstance(a, GlobalVar))
+
+    for func in mod.functions.values():
+        if isinstance(func, relax.Function):
+            relax.analysis.post_order_visit(func.body, visit)
+    return found
 
 
 def planned(kernel: tirx.PrimFunc) -> dict[str, Any]:
@@ -94,6 +115,7 @@ def kernels_in(artifact: Artifact) -> dict[str, Kernel]:
                 str(row.get("key", "")),
                 row.get("operand_bytes"),
                 str(row.get("factors", "")),
+                int(row.get("calls", 0)),
             )
             for name, row in json.loads(content).items()
         }
@@ -132,6 +154,22 @@ def typical(runs: Sequence[Sequence[Call]]) -> list[Call]:
     ]
 
 
+def nodes_by_call(names: Sequence[str], kernels: Mapping[str, Kernel]) -> Iterator[tuple[str, ...]]:
+    """What each call of an inference computes. names: the kernel of each call, in order.
+
+    Equal layers share a kernel, which lists the nodes of all of them in order. Where it is called
+    as often as the model says, each call has its part; in a loop it is called more often, and each
+    call has all."""
+    total, seen = Counter(names), Counter[str]()
+    for name in names:
+        kernel = kernels.get(name, Kernel())
+        size, rest = divmod(len(kernel.nodes), max(1, kernel.calls))
+        at = seen[name] * size
+        seen[name] += 1
+        whole = rest or kernel.calls != total[name]
+        yield kernel.nodes if whole else kernel.nodes[at : at + size]
+
+
 def call_times(
     calls: Sequence[Call], kernels: Mapping[str, Kernel], counted: str = ""
 ) -> list[CallTime]:
@@ -139,11 +177,12 @@ def call_times(
     nanoseconds."""
     total = sum(call.spent for call in calls)
     rows = []
-    for call in calls:
+    computed = nodes_by_call([call.name for call in calls], kernels)
+    for call, nodes in zip(calls, computed, strict=True):
         kernel = kernels.get(call.name, Kernel())
         row = CallTime(
             name=call.name,
-            sources=kernel.nodes,
+            sources=nodes,
             placement=call.placement,
             time_s=None if counted else call.spent * 1e-9,
             counts={counted: call.spent} if counted else {},

@@ -20,9 +20,10 @@ from dlcc.compiler.cli.advice import lint
 from dlcc.compiler.cli.devices import device
 from dlcc.compiler.cli.inspection import diff, info
 from dlcc.compiler.cli.look import view
-from dlcc.compiler.cli.models import check, compile_model
+from dlcc.compiler.cli.models import check, compile_model, info
+from dlcc.compiler.cli.profiles import profile
 from dlcc.compiler.cli.records import records
-from dlcc.compiler.cli.runs import bench, profile, run
+from dlcc.compiler.cli.runs import bench, run
 from dlcc.compiler.cli.targets import target
 from dlcc.compiler.cli.tune import tune
 from dlcc.compiler.cli.verbs import Verbs, version_option

@@ -1,4 +1,4 @@
-"""`dlcc run`, `dlcc bench` and `dlcc profile`."""
+"""`dlcc run` and `dlcc bench`."""
 
 from __future__ import annotations
 
@@ -96,29 +96,3 @@ def bench(
     with step(f"measuring {path}"), container.session(*place, signature=signature) as session:
         cost = costs.summary(session, session.bench(values, repeat))
     show(cost, as_json)
-
-
-@click.command(cls=Verb)
-@click.argument("path", type=click.Path(path_type=Path), metavar="FILE")
-@signature_option
-@device_options
-@feed_options
-@json_option
-def profile(path: Path, signature: str | None, place: Place, feeds: Feeds, as_json: bool) -> None:
-    """Show what each kernel costs in one inference, and what of the graph it computes.
-
-    Seconds, instructions on an emulated Arm device, packets on the DSP's emulator. Inputs without
-    a file get random values.
-    """
-    from dlcc.compiler.cli import arrays
-    from dlcc.compiler.cli.show import show
-    from dlcc.compiler.cli.talk import step
-    from dlcc.compiler.container import open_container
-    from dlcc.compiler.profile import profile as profile_of
-
-    container = open_container(path)
-    feeds = feeds._replace(seed=feeds.seed or 0)
-    values = arrays.gather_feeds(container.signature(signature).inputs, *feeds)
-    with step(f"measuring {path}"), container.session(*place, signature=signature) as session:
-        found = profile_of(session, values)
-    show(found, as_json)

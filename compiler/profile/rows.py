@@ -34,12 +34,12 @@ class KernelRow:
     hvx: int
     macs: int | None
     macs_per_packet: float | None
+    of_peak: float | None
     share: float
+    operand_bytes: int | None
+    bytes_per_packet: float | None
+    factors: str
     nodes: tuple[str, ...]
-    of_peak: float | None = None
-    operand_bytes: int | None = None
-    bytes_per_packet: float | None = None
-    factors: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,8 @@ class Profile:
     """One inference on a DSP: its total, and every call of a kernel in order.
 
     macs: of the calls where they are known; macs_per_packet: of those calls alone.
-    peak: what `of_peak` is compared with, and how that is known."""
+    peak: what `of_peak` is compared with, and how that is known; None where
+    it is not."""
 
     target: str
     device: str
@@ -56,8 +57,8 @@ class Profile:
     hvx: int
     macs: int | None
     macs_per_packet: float | None
+    peak: str | None
     kernels: tuple[KernelRow, ...]
-    peak: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +80,14 @@ class TimeRow:
     copied_bytes: int | None
     macs: int | None
     share: float
+    gmacs_per_second: float | None
+    macs_per_instruction: float | None
+    of_peak: float | None
+    operand_bytes: int | None
+    gbytes_per_second: float | None
+    bytes_per_instruction: float | None
+    factors: str
     nodes: tuple[str, ...]
-    gmacs_per_second: float | None = None
-    macs_per_instruction: float | None = None
-    of_peak: float | None = None
-    operand_bytes: int | None = None
-    gbytes_per_second: float | None = None
-    bytes_per_instruction: float | None = None
-    factors: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +106,17 @@ class PlacementRow:
 class TimeProfile:
     """One inference where no DSP counts: its sum, by placement, and every call in order.
 
-    peak: what `of_peak` is compared with, and how that is known."""
+    peak: what `of_peak` is compared with, and how that is known; None where
+    it is not."""
 
     target: str
     device: str
     time_s: float | None
     counts: Mapping[str, int]
     macs: int | None
+    peak: str | None
     placements: tuple[PlacementRow, ...]
     kernels: tuple[TimeRow, ...]
-    peak: str = ""
 
 
 def packet_profile(
@@ -229,9 +231,9 @@ def _of_peak(rate: float | None, peak: Peak | None) -> float | None:
     return None if rate is None or peak is None else rate / peak.macs
 
 
-def _words(peaks: Peaks, factors: Iterable[str]) -> str:
+def _words(peaks: Peaks, factors: Iterable[str]) -> str | None:
     found = (peaks(dtype) for dtype in dict.fromkeys(factors) if dtype)
-    return "; ".join(peak.why for peak in found if peak is not None)
+    return "; ".join(peak.why for peak in found if peak is not None) or None
 
 
 def _time_s(times: Sequence[CallTime]) -> float | None:

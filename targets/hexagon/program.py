@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from dlcc.targets.errors import DeviceError
 from dlcc.targets.hexagon.line import Start
 from dlcc.targets.hexagon.model import Model
 from dlcc.targets.kernels import Kernel as KernelRow
+from dlcc.targets.kernels import nodes_by_call
 
 MAGIC = 0x43434C44  # "DLCC"
 WORDS = struct.Struct("<4I")
@@ -74,9 +76,17 @@ class DspProgram:
         """The counts of each call of a kernel, in order. One call's are right up to 2^32."""
         costs = self._costs(self._asked(inputs, "measuring the model"))
         total = int(costs[:, 0].sum())
-        pairs = zip(self._model.kernels, costs.tolist(), strict=True)
-        known = self._kernels
-        return [_cost(k, counts, total, known.get(k.name, KernelRow())) for k, counts in pairs]
+        kernels = self._model.kernels
+        known = {
+            k.name: replace(self._kernels.get(k.name, KernelRow()), nodes=k.sources)
+            for k in kernels
+        }
+        nodes = nodes_by_call([k.name for k in kernels], known)
+        rows = (replace(known[k.name], nodes=own) for k, own in zip(kernels, nodes, strict=True))
+        return [
+            _cost(kernel, row, counts, total)
+            for kernel, row, counts in zip(kernels, rows, costs.tolist(), strict=True)
+        ]
 
     def drop(self) -> None:
         """End it. More than once is fine."""
@@ -128,11 +138,11 @@ class DspProgram:
         return DeviceError(f"{self._line.place}: {what} (status {status}) while {doing}", hint=hint)
 
 
-def _cost(kernel: Kernel, counts: Sequence[int], total: int, row: KernelRow) -> CallCost:
+def _cost(kernel: Kernel, row: KernelRow, counts: Sequence[int], total: int) -> CallCost:
     packets, instructions, hvx = counts
     return CallCost(
         name=kernel.name,
-        sources=kernel.sources,
+        sources=row.nodes,
         packets=packets,
         instructions=instructions,
         hvx=hvx,
