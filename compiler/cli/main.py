@@ -17,13 +17,14 @@ from typing import NoReturn
 import click
 
 from dlcc.compiler.cli.advice import lint
+from dlcc.compiler.cli.benches import bench
 from dlcc.compiler.cli.devices import device
 from dlcc.compiler.cli.inspection import diff, info
 from dlcc.compiler.cli.look import view
 from dlcc.compiler.cli.models import check, compile_model, info
 from dlcc.compiler.cli.profiles import profile
 from dlcc.compiler.cli.records import records
-from dlcc.compiler.cli.runs import bench, run
+from dlcc.compiler.cli.runs import run
 from dlcc.compiler.cli.targets import target
 from dlcc.compiler.cli.tune import tune
 from dlcc.compiler.cli.verbs import Verbs, version_option

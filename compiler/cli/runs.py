@@ -1,4 +1,4 @@
-"""`dlcc run` and `dlcc bench`."""
+"""`dlcc run`."""
 
 from __future__ import annotations
 
@@ -64,35 +64,3 @@ def run(
     rows = compare.differences(results, expected, rtol, atol)
     show(rows, as_json)
     compare.check_differences(rows)
-
-
-@click.command(cls=Verb)
-@click.argument("path", type=click.Path(path_type=Path), metavar="FILE")
-@signature_option
-@device_options
-@feed_options
-@click.option("--repeat", type=click.IntRange(1), default=20, show_default=True, help="Inferences.")
-@json_option
-def bench(
-    path: Path,
-    signature: str | None,
-    place: Place,
-    feeds: Feeds,
-    repeat: int,
-    as_json: bool,
-) -> None:
-    """Measure one inference: seconds, or instructions and packets on an emulated device.
-
-    Inputs without a file get random values.
-    """
-    from dlcc.compiler.cli import arrays, costs
-    from dlcc.compiler.cli.show import show
-    from dlcc.compiler.cli.talk import step
-    from dlcc.compiler.container import open_container
-
-    container = open_container(path)
-    feeds = feeds._replace(seed=feeds.seed or 0)
-    values = arrays.gather_feeds(container.signature(signature).inputs, *feeds)
-    with step(f"measuring {path}"), container.session(*place, signature=signature) as session:
-        cost = costs.summary(session, session.bench(values, repeat))
-    show(cost, as_json)
