@@ -52,15 +52,15 @@ def percentile(times_s: Sequence[float], percent: int) -> float:
 def write_csv(rows: Sequence[BenchRow], path: Path) -> None:
     """Write a table for other programs, wholly or not at all.   Raises UsageError."""
     names = [field.name for field in fields(BenchRow)]
-    with written_whole(path) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
-        table = csv.writer(text)
-        table.writerow(names)
-        for row in rows:
-            told = {name: getattr(row, name) for name in names}
-            told["counts"] = " ".join(f"{name}={count}" for name, count in row.counts.items())
-            table.writerow(["" if value is None else value for value in told.values()])
-        text.flush()
-        text.detach()
+    text = io.StringIO(newline="")
+    table = csv.writer(text)
+    table.writerow(names)
+    for row in rows:
+        told = {name: getattr(row, name) for name in names}
+        told["counts"] = " ".join(f"{name}={count}" for name, count in row.counts.items())
+        table.writerow(["" if value is None else value for value in told.values()])
+    with written_whole(path) as file:
+        file.write(text.getvalue().encode("utf-8"))
 
 
 def _row(cell: Cell, result: Result | None, ratio: float | None) -> BenchRow:
