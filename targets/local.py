@@ -22,6 +22,7 @@ from dlcc.targets.device import Bench, CallTime, Device, require_tvm
 from dlcc.targets.errors import DeviceError
 from dlcc.targets.kernels import PROFILED_RUNS, call_times, calls_of, kernels_in, typical
 from dlcc.targets.registry import DeviceOptions
+from dlcc.targets.rpc import processor
 from dlcc.targets.rpc.vectors import sve_bits
 from dlcc.targets.said import said
 from dlcc.targets.scalable import require_width
@@ -90,6 +91,7 @@ class LocalDevice(Closing):
             "apache-tvm-ffi": importlib.metadata.version("apache-tvm-ffi"),
             "cores": str(physical_cores()),
             "threads": str(self.threads),
+            **processor.facts(),
         }
 
     def close(self) -> None:

@@ -115,27 +115,45 @@ def emulate(
 
 
 @click.command(cls=Verb)
-@click.argument("address")
+@click.argument("address", required=False)
 @click.option(
     "-t",
     "--target",
     type=click.Choice(("host", "arm", "opencl", "hexagon")),
     help="Which kind is meant by `local` (default: host) or `emulator` (default: arm).",
 )
+@click.option(
+    "--no-test", is_flag=True, help="Leave out the small model that each engine is tested with."
+)
 @time_limit_option
 @json_option
-def check(address: str, target: str | None, time_limit_s: float, as_json: bool) -> None:
-    """Show what a device can run, its versions, and what it lacks; exit with 1 if anything."""
+def check(
+    address: str | None, target: str | None, no_test: bool, time_limit_s: float, as_json: bool
+) -> None:
+    """Show what a device can run, its versions, whether it computes right, and what it lacks.
+
+    Without ADDRESS all engines of this machine are checked, emulated ones too, and the tools that
+    make code. Exits with 1 if anything lacks, 4 if a tool does, 5 if an engine cannot be reached.
+    """
     from dlcc.compiler.cli.show import show
-    from dlcc.compiler.errors import Mismatch
+    from dlcc.compiler.errors import DeviceError, Mismatch, ToolchainError, UsageError
     from dlcc.targets.check import check as check_device
+    from dlcc.targets.check import check_all
     from dlcc.targets.registry import DeviceOptions
 
-    rows = check_device(address, DeviceOptions(time_limit_s=time_limit_s), target)
+    options = DeviceOptions(time_limit_s=time_limit_s)
+    if address is None and target is not None:
+        raise UsageError(f"--target {target} needs an address", hint="local or emulator")
+    if address is None:
+        rows = check_all(options, not no_test)
+    else:
+        rows = check_device(address, options, target, not no_test)
     show(rows, as_json)
     if bad := [row for row in rows if not row.good]:
-        lacks = ", ".join(f"{row.name}: {row.value}" for row in bad)
-        raise Mismatch(f"the device is not as it should be: {lacks}", hint=bad[0].hint)
+        lacks = ", ".join(f"{row.engine} {row.name}: {row.value}".strip() for row in bad)
+        worst = max(row.exit_code or 1 for row in bad)
+        kinds = {4: ToolchainError, 5: DeviceError}
+        raise kinds.get(worst, Mismatch)(f"not all is as it should be: {lacks}", hint=bad[0].hint)
 
 
 for _verb in (serve, tracker, list_devices, emulate, check):

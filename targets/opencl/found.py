@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,8 @@ LIBRARIES = (
     "libmali.so.1",
     "libmali.so",
 )
+# Half precision, sub-groups, products of bytes, and what vendors add.
+NOTABLE = re.compile("cl_khr_fp16|subgroup|integer_dot|8bit_storage|cl_qcom|cl_arm_|cl_intel_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,13 @@ class Found:
             "opencl memory": f"{int(facts['global_bytes']) >> 20} MiB, "
             f"local {int(facts['local_bytes']) >> 10} KiB",
             "opencl fp16": "yes" if facts["fp16"] else "no",
+            "opencl extensions": ", ".join(notable(facts.get("extensions", ()))) or "none",
         }
+
+
+def notable(extensions: Iterable[str]) -> list[str]:
+    """Of all extensions those that kernels for neural networks are made with."""
+    return [name for name in extensions if NOTABLE.search(name)]
 
 
 def found_devices(address: str) -> list[Found]:

@@ -60,11 +60,11 @@ def load_runtime() -> None:
 
 
 def load_beside(name: str) -> Any:
-    """A module that lies beside this file: NAME.py."""
+    """A module that lies beside this file, NAME.py; None where there is none."""
     path = Path(__file__).with_name(f"{name}.py")
     spec = importlib.util.spec_from_file_location(f"dlcc_{name}", path)
     if spec is None or spec.loader is None or not path.is_file():
-        raise SystemExit(f"no {name}.py beside {__file__}")
+        return None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
@@ -73,7 +73,8 @@ def load_beside(name: str) -> Any:
 
 def open_dsp(command: str) -> Any:
     """The DSP's emulator; None, with a warning, where it does not run."""
-    module = load_beside("dsp")
+    if (module := load_beside("dsp")) is None:
+        raise SystemExit(f"no dsp.py beside {__file__}")
     try:
         return module.Emulator(shlex.split(command))
     except module.Ended as error:
@@ -120,15 +121,15 @@ def register_functions(
     register("dlcc.describe", lambda: json.dumps(facts()))
     if counters is not None:
         register("dlcc.counters", lambda: f"instructions={struct.unpack_from('<Q', counters)[0]}")
-    if Path(__file__).with_name("instrument.py").is_file():
-        register("dlcc.instrument", lambda vm: load_beside("instrument").attach(vm, counters))
+    if instrument := load_beside("instrument"):
+        register("dlcc.instrument", lambda vm: instrument.attach(vm, counters))
 
 
 def describe(emulator: str, counts: bool) -> dict[str, str]:
     """Facts about this device. emulator: what emulates it. counts: whether it counts."""
     import tvm_ffi
 
-    scalable = Path(__file__).with_name("vectors.py").is_file() and load_beside("vectors")
+    scalable, known = load_beside("vectors"), load_beside("processor")
     return {
         "architecture": platform.machine(),
         "sve_bits": str(scalable.sve_bits()) if scalable else "",
@@ -140,6 +141,7 @@ def describe(emulator: str, counts: bool) -> dict[str, str]:
         "threads": str(tvm_ffi.get_global_func("runtime.NumThreads")()),
         "emulator": emulator,
         "counts": "instructions" if counts else "",
+        **(known.facts() if known else {}),
     }
 
 
@@ -378,8 +380,8 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     args = parse_arguments()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
     if args.parent:
         die_with(args.parent)
     load_runtime()
