@@ -17,6 +17,7 @@ from dlcc.targets.registry import KINDS, DeviceOptions, Runtime, kind
 MUST_AGREE = ("apache-tvm", "apache-tvm-ffi")
 NOT_SHOWN = (*MUST_AGREE, "opencl_device")  # the last is for programs
 HERE = ("emulator", "local")
+CPUS = ("arm", "host")  # kinds whose code a server runs itself
 LACKS, TOOLS = 1, 4  # exit codes
 
 
@@ -58,9 +59,11 @@ def check(
         engines = [meant] if address in HERE else _runs(facts)
         rows = list(_facts_rows(facts, address, meant))
         rows.append(CheckRow("opened in", f"{opened_s:.2f} s"))
-        rows += _own_tests(device, engines[:1], facts, options) if tests else []
+        own = [name for name in engines if address in HERE or name in CPUS][:1]
+        rows += _own_tests(device, own, facts, options) if tests else []
     if tests:  # the device has one session at a time
-        rows += [row for name in engines[1:] for row in _other_test(name, address, facts, options)]
+        others = (name for name in engines if name not in own)
+        rows += [_other_test(name, address, facts, options) for name in others]
     return rows
 
 
@@ -96,7 +99,7 @@ def _facts_rows(facts: Mapping[str, str], address: str, meant: str) -> Iterator[
     if "opencl_device" in facts:  # a server tells more of it than it shows
         from dlcc.targets.opencl.found import Found
 
-        shown |= Found(0, json.loads(facts["opencl_device"])).describe()
+        shown = Found(0, json.loads(facts["opencl_device"])).describe() | shown
     yield from (CheckRow(name, value) for name, value in shown.items())
     if "architecture" in facts or "dsp" not in facts:  # a lone DSP runs no TVM
         yield from (_version_row(name, facts.get(name, "")) for name in MUST_AGREE)
@@ -120,11 +123,11 @@ def _own_tests(
 
 def _other_test(
     name: str, address: str, facts: Mapping[str, str], options: DeviceOptions
-) -> Iterator[CheckRow]:
+) -> CheckRow:
     """The unit test of a further engine of a device."""
     own = kind(name)
     chip = chip_for(name, facts)
-    yield _opened_test(name, own.runtime, own.run_by(None), address, chip, options)
+    return _opened_test(name, own.runtime, own.run_by(None), address, chip, options)
 
 
 def _opened_test(
@@ -175,12 +178,10 @@ def _tools() -> Iterator[CheckRow]:
     from dlcc.targets.aot.clang import find_clang
     from dlcc.targets.link import find_linker
 
+    here = platform.machine()
     finds: list[tuple[str, Callable[[str], list[str]], str]] = [
-        *(
-            (f"linker for {m}", find_linker, m)
-            for m in dict.fromkeys((platform.machine(), "aarch64"))
-        ),
-        ("C compiler", find_clang, f"{platform.machine()}-linux-gnu"),
+        *((f"linker for {name}", find_linker, name) for name in dict.fromkeys((here, "aarch64"))),
+        ("C compiler", find_clang, f"{here}-linux-gnu"),
     ]
     for name, find, what in finds:
         try:
