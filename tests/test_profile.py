@@ -18,7 +18,7 @@ from tvm.ir import IRModule
 
 from dlcc.compiler import compile
 from dlcc.compiler.errors import UsageError
-from dlcc.compiler.profile import placements, profile, time_rows
+from dlcc.compiler.profile import TimeProfile, placements, profile, time_rows
 from dlcc.targets.artifact import Artifact
 from dlcc.targets.device import CallTime
 from dlcc.targets.errors import DeviceError
@@ -234,7 +234,7 @@ def test_kernels_of_a_gpu_and_copies() -> None:
     assert sum(row["share"] for row in rows) == pytest.approx(1)
 
 
-def test_libraries_say_that_they_cannot(tmp_path: Path) -> None:
+def test_a_library_tells_each_call(tmp_path: Path) -> None:
     graph = """
 node { name: "x" op: "Placeholder" attr { key: "dtype" value { type: DT_FLOAT } }
   attr { key: "shape" value { shape { dim { size: 4 } } } } }
@@ -242,9 +242,13 @@ node { name: "y" op: "Neg" input: "x" attr { key: "T" value { type: DT_FLOAT } }
 """
     (tmp_path / "m.pbtxt").write_text(graph)
     with compile(tmp_path / "m.pbtxt", runtime="aot").session() as session:
-        with pytest.raises(UsageError, match="host on local cannot tell") as caught:
-            profile(session, {"x": np.zeros(4, "float32")})
-        assert "--runtime aot" in caught.value.hint
+        found = profile(session, {"x": np.zeros(4, "float32")})
+    assert isinstance(found, TimeProfile)
+    (row,) = found.kernels
+    assert (row.nodes, row.placement, row.operand_bytes) == (("y",), "cpu", 32)
+    assert row.time_s is not None
+    assert row.time_s >= 0
+    assert found.counts == {}
 
 
 def test_only_kernels_are_called_by_the_instrument() -> None:

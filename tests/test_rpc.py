@@ -278,10 +278,10 @@ def test_a_server_finds_its_tracker_again() -> None:
 
 
 def test_check_tells_facts_or_what_is_missing(server: ServerProcess) -> None:
-    rows = {row.name: row for row in check(f"rpc://127.0.0.1:{server.port}")}
+    rows = {row.name: row for row in check(f"rpc://127.0.0.1:{server.port}", tests=False)}
     assert rows["apache-tvm"].good
     assert rows["architecture"].value == os.uname().machine
-    assert {row.name for row in check("local")} >= {"threads", "apache-tvm"}
+    assert {row.name for row in check("local", tests=False)} >= {"threads", "apache-tvm"}
     assert rows["can run"].value == "host"
     with pytest.raises(DeviceError):
         check("rpc://127.0.0.1:9")

@@ -84,7 +84,7 @@ def _container(suite: Suite, cell: Cell, failed: dict[str, JobError]) -> Path:
     """The cell's code: the model itself, or out of the cache, compiled if it is not there."""
     if is_container(cell.model.path):
         return cell.model.path
-    path = suite.cache / f"{cell.model.name}-{cell.target.name}-{cell.build}.dlc"
+    path = suite.cache / f"{cell.build}.dlc"
     if path.is_file():
         return path
     try:

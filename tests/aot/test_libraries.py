@@ -98,6 +98,42 @@ def test_every_call_has_its_time(tmp_path: Path) -> None:
     loaded.dlcc_close()
 
 
+@pytest.mark.device("arm")
+def test_instructions_of_each_call_on_the_emulated_arm() -> None:
+    """Counted in place of time, the same in every run, and the whole is the sum of the calls."""
+    feeds = {"x": graph("convolutions")[2]}
+    with compiled("convolutions", "arm").session(device="emulator") as session:
+        before = session.run(feeds)
+        first, second = session.profile(feeds), session.profile(feeds)
+        total = session.bench(feeds).counts
+        after = session.run(feeds)
+    assert first == second
+    assert sum(row.counts["instructions"] for row in first) == total["instructions"]
+    product = first[0]
+    assert product.macs is not None
+    assert product.macs / 4 < product.counts["instructions"], "four products an instruction at most"
+    assert (product.time_s, product.sources) == (None, ("Conv2D", "add", "Relu"))
+    np.testing.assert_array_equal(before["y0"], after["y0"])
+
+
+@pytest.mark.device("arm")
+def test_what_is_not_counted() -> None:
+    """Of several threads, and of libraries from before, which read a clock alone."""
+    value = graph("convolutions")[2]
+    way = kind("arm").run_by("aot")
+    old = artifact(target="arm")
+    library = old.files["libmodel.so"].replace(b"dlcc_events", b"dlcc_nothing"[:11])
+    old = dataclasses.replace(old, files={**old.files, "libmodel.so": library})
+    for code, threads in ((artifact(target="arm"), 2), (old, 1)):
+        with way.open_device("emulator", DeviceOptions(threads=threads)) as device:
+            program = device.load(code)
+            with pytest.raises(UsageError, match="not counted") as caught:
+                program.bench([value], 1)
+            assert "--threads 1" in caught.value.hint
+            with pytest.raises(UsageError, match="not counted"):
+                program.profile([value])
+
+
 def dynamic_symbols(library: bytes) -> tuple[set[str], set[str]]:
     """Names that a 64-bit ELF library defines, and that it needs. Source: System V ABI, ch. 4."""
     at, size, count = (

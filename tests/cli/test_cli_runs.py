@@ -169,6 +169,24 @@ class TestProfile:
         assert "100.0%" in shown
         assert "copied" not in shown
 
+    def test_by_node_against_a_saved_one_and_as_files(self, dlcc: Dlcc, tmp_path: Path) -> None:
+        saved, page, trace = (tmp_path / name for name in ("s.json", "p.html", "t.json"))
+        saved.write_text(dlcc("profile", "model.dlc", "--json").out)
+        told = json.loads(dlcc("profile", "model.dlc", "--by", "node", "--json").out)
+        (row,) = told["nodes"]
+        assert (row["node"], row["share"], row["estimated"]) == ("y", 1.0, False)
+        files = ["--html", page, "--trace", trace]
+        result = dlcc("profile", "model.dlc", "--against", saved, *files, "--json")
+        assert result.code == 0, result.err
+        (pair,) = json.loads(result.out)["pairs"]
+        assert (pair["nodes"], pair["only"]) == (["y"], "")
+        assert pair["ratio"] == pytest.approx(pair["b_s"] / pair["a_s"])
+        assert len(json.loads(trace.read_text())["traceEvents"]) == 2 * 3
+        assert page.read_text().startswith("<!doctype html>")
+        assert dlcc("profile", saved).code == 2
+        assert dlcc("profile", saved, saved).code == 0
+        assert dlcc("profile", saved, "--by", "node").code == 0
+
     @pytest.mark.device("arm")
     def test_instructions_on_an_emulated_device(self, dlcc: Dlcc, tmp_path: Path) -> None:
         made = tmp_path / "arm.dlc"
@@ -216,11 +234,16 @@ def _served(verb: str, mark: str) -> Iterator[str]:
 class TestDevice:
     def test_local(self, dlcc: Dlcc) -> None:
         rows = json.loads(dlcc("device", "check", "local", "--json").out)
-        assert rows[0] == {"name": "can run", "value": "host", "good": True, "hint": ""}
+        fact = {"name": "can run", "value": "host", "good": True, "hint": ""}
+        assert rows[0] == {**fact, "engine": "", "exit_code": None}
+        assert {"processor", "features", "memory"} <= {row["name"] for row in rows}
+        tested = {row["name"]: row["value"] for row in rows if row["engine"] == "host"}
+        assert tested.keys() == {"runtime tvm", "runtime aot"}
+        assert all(value.startswith("passed: int8 exact") for value in tested.values())
 
     def test_served(self, server: str, dlcc: Dlcc) -> None:
         assert server.startswith("rpc://127.0.0.1:")
-        assert dlcc("device", "check", server).code == 0
+        assert dlcc("device", "check", server, "--no-test").code == 0
         result = dlcc("run", "model.dlc", "-i", "x=x.npy", "--device", server, "--json")
         assert json.loads(result.out)[0]["max"] == 10.0
 
@@ -233,6 +256,7 @@ class TestDevice:
         [
             (["check", "rpc://127.0.0.1:9"], 5),
             (["check", "nowhere"], 2),
+            (["check", "--target", "arm"], 2),
             (["list", "127.0.0.1:9"], 5),
             (["emulate", "toaster"], 2),
         ],

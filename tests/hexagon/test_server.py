@@ -49,7 +49,7 @@ def test_a_server_of_this_machine_offers_it(hexagon: Emulator) -> None:
     try:
         for _ in range(2):  # one session after another
             check_dsp(address_of(server))
-        rows = {row.name: row for row in check(address_of(server))}
+        rows = {row.name: row for row in check(address_of(server), tests=False)}
         assert rows["can run"].value == "host, hexagon"
         assert rows["dsp"].value.startswith(f"qemu {hexagon.version} (v")
         artifact_, x, wanted = layer("host")  # and its CPU still runs models
@@ -63,7 +63,7 @@ def test_a_server_of_this_machine_offers_it(hexagon: Emulator) -> None:
 def test_the_emulated_arm_device_offers_it(arm_with_dsp: ServerProcess) -> None:
     address = address_of(arm_with_dsp)
     check_dsp(address)
-    rows = {row.name: row for row in check(address)}
+    rows = {row.name: row for row in check(address, tests=False)}
     assert rows["can run"].value == "arm, hexagon"
 
 
@@ -98,7 +98,7 @@ def test_a_server_without_one_says_so(arguments: list[str]) -> None:
             open_device(address_of(server), DeviceOptions())
         assert "--dsp" in caught.value.hint
         assert ("no DSP is offered" in server.said()) == bool(arguments)
-        rows = {row.name: row for row in check(address_of(server))}
+        rows = {row.name: row for row in check(address_of(server), tests=False)}
         assert rows["can run"].value == "host"
     finally:
         server.stop()
