@@ -7,6 +7,7 @@ th button:focus-visible, tr:focus-visible, input:focus-visible {
   outline: 2px solid var(--curve); outline-offset: -1px; }
 th[aria-sort=ascending] button::after { content: " \\25B4"; }
 th[aria-sort=descending] button::after { content: " \\25BE"; }
+td:not(.n) { max-width: 24rem; overflow-wrap: anywhere; }
 td.n { position: relative; } td.n span { position: relative; }
 td.n i { position: absolute; right: 0; top: .15rem; bottom: .15rem; background: var(--curve);
   opacity: .25; }
