@@ -117,21 +117,21 @@ def test_instructions_of_each_call_on_the_emulated_arm() -> None:
 
 
 @pytest.mark.device("arm")
-def test_what_is_not_counted() -> None:
-    """Of several threads, and of libraries from before, which read a clock alone."""
+@pytest.mark.parametrize("threads", [2, None])
+def test_what_is_not_counted(threads: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of several threads, and of libraries from before, which have no such variable."""
     value = graph("convolutions")[2]
+    if threads is None:
+        monkeypatch.setattr("dlcc.targets.aot.device.EVENTS", b"no such variable")
+        monkeypatch.setattr("dlcc.targets.arm.ahead.EVENTS", b"no such variable")
     way = kind("arm").run_by("aot")
-    old = artifact(target="arm")
-    library = old.files["libmodel.so"].replace(b"dlcc_events", b"dlcc_nothing"[:11])
-    old = dataclasses.replace(old, files={**old.files, "libmodel.so": library})
-    for code, threads in ((artifact(target="arm"), 2), (old, 1)):
-        with way.open_device("emulator", DeviceOptions(threads=threads)) as device:
-            program = device.load(code)
-            with pytest.raises(UsageError, match="not counted") as caught:
-                program.bench([value], 1)
-            assert "--threads 1" in caught.value.hint
-            with pytest.raises(UsageError, match="not counted"):
-                program.profile([value])
+    with way.open_device("emulator", DeviceOptions(threads=threads)) as device:
+        program = device.load(artifact(target="arm"))
+        with pytest.raises(UsageError, match="not counted") as caught:
+            program.bench([value], 1)
+        assert "--threads 1" in caught.value.hint
+        with pytest.raises(UsageError, match="not counted"):
+            program.profile([value])
 
 
 def dynamic_symbols(library: bytes) -> tuple[set[str], set[str]]:
