@@ -13,6 +13,7 @@ DlccError
 │   └── ShapeNeeded         3   an input whose shape must be given
 ├── BadContainer            3   a container that is damaged, foreign or hostile
 ├── BadRecords              3
+├── NoFormForTarget         3   an op of the user's that a kind of target cannot run
 ├── ToolchainError          4
 └── DeviceError             5   (DeviceTimeout)
 """
@@ -31,6 +32,7 @@ from dlcc.targets.errors import (
     DeviceTimeout,
     DlccError,
     Mismatch,
+    NoFormForTarget,
     ToolchainError,
     UnknownTarget,
     UsageError,
@@ -48,6 +50,7 @@ __all__ = [
     "DlccError",
     "Mismatch",
     "ModelError",
+    "NoFormForTarget",
     "ShapeNeeded",
     "ToolchainError",
     "UnknownName",
@@ -109,7 +112,7 @@ class UnsupportedOps(ModelError):
             f"no converter for {len(lines)} op{'s'[: len(lines) > 1]}: " + "; ".join(lines),
             hint=hint
             or "cut the graph before these nodes with --output, or add a converter "
-            "(CONTRIBUTING.md, 'add an op')",
+            "(docs/user-ops.md; `dlcc ops new NAME`)",
         )
 
 

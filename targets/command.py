@@ -18,10 +18,12 @@ def run_tool(
     env: Mapping[str, str] | None = None,
     folder: Path | None = None,
     limit_s: float = 600.0,
+    shown_lines: int = 12,
 ) -> str:
     """What a command wrote to stdout and stderr.
 
     env: variables set on top of this process's. limit_s: seconds after which it is killed.
+    shown_lines: of the end of its output, in an error.
     Raises ToolchainError, with the command and the tail of its output, when it is not there, fails
     or does not end in time.
     """
@@ -44,6 +46,6 @@ def run_tool(
     except subprocess.TimeoutExpired as error:
         raise ToolchainError(f"{shown} did not end in {limit_s:.0f} s", hint=hint) from error
     if done.returncode:
-        tail = "\n".join(done.stdout.strip().splitlines()[-12:])
+        tail = "\n".join(done.stdout.strip().splitlines()[-shown_lines:])
         raise ToolchainError(f"{shown} failed with status {done.returncode}:\n{tail}", hint=hint)
     return done.stdout

@@ -5,6 +5,7 @@
     │   ├── UnknownTarget       2   no such kind or chip
     │   └── BadFeed             2   an input of the wrong name, dtype or shape
     ├── Mismatch                1   results differ from what was expected
+    ├── NoFormForTarget         3   an op of the user's that a kind of target cannot run
     ├── BadRecords              3   records of tuning that are damaged or foreign
     ├── ToolchainError          4   a compiler, linker or package client is missing or failed
     └── DeviceError             5   a device or tracker is not there, or was lost
@@ -46,6 +47,12 @@ class Mismatch(DlccError):
     """Results differ from what was expected."""
 
     exit_code = 1
+
+
+class NoFormForTarget(DlccError):
+    """An op of the user's that has neither a converter nor a kernel for a kind of target."""
+
+    exit_code = 3
 
 
 class BadRecords(DlccError):

@@ -15,6 +15,7 @@ from dlcc.targets.aot.driver import driver, runtime_source
 from dlcc.targets.aot.program import FORMAT, Program, Tensor
 from dlcc.targets.errors import ToolchainError
 from dlcc.targets.steps import step
+from dlcc.targets.user.kernel import UserKernel, sources_of
 
 MAKEFILE = """\
 # {comment}
@@ -32,11 +33,14 @@ clean:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A planned model and the object file of its kernels, for the processor `mcpu`."""
+    """A planned model and the object file of its kernels, for the processor `mcpu`.
+
+    users: the kernels in C that users gave, which are not in it."""
 
     program: Program
     code: bytes
     mcpu: str
+    users: tuple[UserKernel, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ def make(
 
     prepare: as of `unpacked.lower`.   times_s: takes the seconds of each step.
     Raises ToolchainError, naming the node, for what a program without TVM cannot do."""
+    users = sources_of(mod)
     with step("plan", times_s):
         mod = plan.lower(mod, target)
         plan.require_static(mod)
@@ -67,7 +72,7 @@ def make(
         program = plan.plan(mod, sizes, unpacked.task_bytes(kernels))
     with step("codegen", times_s):
         code = unpacked.object_file(kernels, target)
-    return Made(program, code, str(target.attrs["mcpu"]))
+    return Made(program, code, str(target.attrs["mcpu"]), users)
 
 
 def assembly(mod: IRModule, target: tvm.target.Target, prepare: Prepare | None) -> str:

@@ -91,9 +91,8 @@ def compile_c(
 
 def _compiled(command: Sequence[str], unit: str, folder: Path, env: Mapping[str, str]) -> Path:
     made = folder / Path(unit).with_suffix(".o")
-    run_tool(
-        [*command, "-c", unit, "-o", made.name], hint=HINT, env=env, folder=folder, limit_s=300.0
-    )
+    call = [*command, "-c", unit, "-o", made.name]
+    run_tool(call, hint=HINT, env=env, folder=folder, limit_s=300.0, shown_lines=40)
     return made
 
 

@@ -37,6 +37,8 @@ from dlcc.targets.link import without_debug
 from dlcc.targets.scalable import without_sve
 from dlcc.targets.steps import step
 from dlcc.targets.tuned import UNTUNED, Tuned
+from dlcc.targets.user import c as users
+from dlcc.targets.user.choose import chosen
 
 GLIBC = "2.28"  # the oldest that the shared library loads with: Debian 10, RHEL 8
 COMMENT = (
@@ -73,7 +75,7 @@ def sources(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> dict[str, byte
         flags="-std=c11 -O2 -fPIC -ffp-contract=off",
     )
     parameters = blob(made.program.parameters, PARAMETERS, machine(target))
-    return aot.sources(made, parameters, HOSTED_RUNTIME, {}, tools)
+    return aot.sources(made, parameters, HOSTED_RUNTIME, users.sources(made.users), tools)
 
 
 def scheduled(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> str:
@@ -93,7 +95,8 @@ def assembly(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> str:
 
 def _legal(mod: IRModule, chip: Chip, target: tvm.target.Target, tuned: Tuned) -> IRModule:
     """Calls of kernels, not scheduled yet."""
-    legal = legalize(sort_on_own(mod, target), chip, target, tuned)
+    mod = sort_on_own(chosen(mod, chip.kind), target)
+    legal = legalize(mod, chip, target, tuned)
     return note_macs(fuse(legal, target))
 
 
@@ -121,6 +124,7 @@ def _libraries(made: Made, arch: str, folder: Path) -> dict[str, bytes]:
         objects.append(folder / "kernels.o")
         objects[1].write_bytes(made.code)
     runtime = {name: runtime_source(name) for name in (*HEADERS, *HOSTED_RUNTIME)}
+    objects += users.compile_kernels(made.users, triple, made.mcpu, folder)
     objects += compile_c(driver(made.program), triple, (), folder, HOSTED_FLAGS)
     objects += compile_once(runtime, triple, (), HOSTED_FLAGS)
     try:

@@ -25,6 +25,9 @@ from dlcc.targets.scalable import processor_of
 from dlcc.targets.steps import step
 from dlcc.targets.storage import MEMORY, memory_table
 from dlcc.targets.tuned import UNTUNED, Tuned
+from dlcc.targets.user.c import compile_kernels, triple_of
+from dlcc.targets.user.choose import chosen
+from dlcc.targets.user.kernel import sources_of
 
 REFUSALS = (tvm.error.InternalError, ValueError)
 
@@ -41,7 +44,7 @@ def build(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> Artifact:
     times_s: dict[str, float] = {}
     target = codegen.tvm_target(dict(chip.tvm))
     with step("legalize", times_s, REFUSALS):
-        mod = legalize(mod, chip, target, tuned)
+        mod = legalize(chosen(mod, chip.kind), chip, target, tuned)
     with step("fuse", times_s, REFUSALS):
         mod = fuse(mod, target, joins=True)
         mod, weights = lift_weights(mod)
@@ -57,6 +60,7 @@ def build(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> Artifact:
             lowered = codegen.lower(mod, target)
             executable = codegen.compile_lowered(lowered, target)
             objects = codegen.write_objects(executable, target, Path(folder))
+            objects += users_objects(mod, target, Path(folder))
         with step("link", times_s, REFUSALS):
             code = link(objects, machine(target))
     files = {"module.so": code, KERNELS: table, MEMORY: memory_table(lowered)}
@@ -83,12 +87,20 @@ def assembly(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> str:
 def unscheduled(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> IRModule:
     """Calls of kernels as schedules get them, for a search of schedules."""
     target = codegen.tvm_target(dict(chip.tvm))
-    mod, _ = lift_weights(fuse(legalize(mod, chip, target, tuned), target, joins=True))
+    legal = legalize(chosen(mod, chip.kind), chip, target, tuned)
+    mod, _ = lift_weights(fuse(legal, target, joins=True))
     return write_in_place(own_arguments(own_results(mod)))
 
 
 def _scheduled(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> IRModule:
     return schedule(unscheduled(mod, chip, tuned), chip, tuned)
+
+
+def users_objects(mod: IRModule, target: tvm.target.Target, folder: Path) -> list[Path]:
+    """The object files of the kernels in C that users gave; raises ToolchainError."""
+    triple, mcpu = triple_of(machine(target)), str(target.attrs.get("mcpu", ""))
+    kernels = [kernel for kernel in sources_of(mod) if kernel.is_c]
+    return compile_kernels(kernels, triple, mcpu, folder)
 
 
 def machine(target: tvm.target.Target) -> str:

@@ -33,6 +33,8 @@ from dlcc.targets.kernels import KERNELS, kernel_table
 from dlcc.targets.link import link_program
 from dlcc.targets.steps import step
 from dlcc.targets.tuned import UNTUNED, Tuned
+from dlcc.targets.user import c as users
+from dlcc.targets.user.choose import chosen
 
 log = logging.getLogger("dlcc")
 
@@ -55,6 +57,7 @@ def build(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> Artifact:
     compiler or linker is missing or fails.
     """
     times_s: dict[str, float] = {}
+    mod = chosen(mod, chip.kind)
     made, table = _compile(mod, chip, tuned, times_s)
     with step("link", times_s):
         elf = _linked(made)
@@ -65,14 +68,15 @@ def build(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> Artifact:
 
 def sources(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> dict[str, bytes]:
     """File name -> content of all that makes a library of the model, for `compile --emit c`."""
-    made, _ = _compile(mod, chip, tuned, {})
+    made, _ = _compile(chosen(mod, chip.kind), chip, tuned, {})
     tools = aot.Tools(
         comment=COMMENT,
         compiler="clang --target=hexagon-unknown-none-elf",
         archiver="llvm-ar",
         flags=f"-std=c11 -O2 -mcpu={made.mcpu} -ffreestanding -fno-builtin -ffp-contract=off",
     )
-    return aot.sources(made, _parameters(made), RUNTIME, _own_sources(HELPERS), tools)
+    own = _own_sources(HELPERS) | users.sources(made.users)
+    return aot.sources(made, _parameters(made), RUNTIME, own, tools)
 
 
 def _compile(
@@ -91,16 +95,19 @@ def _compile(
 
 def scheduled(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> str:
     """The module with scheduled kernels as TVM script, for `compile --emit tir`."""
+    mod = chosen(mod, chip.kind)
     return str(_scheduled(mod, chip, tvm_target(profile(mod, chip)), tuned).script())
 
 
 def kernels(mod: IRModule, chip: Chip) -> dict[str, list[str]]:
     """Kernel -> the variables of `main` that it computes, for `check --why`."""
+    mod = chosen(mod, chip.kind)
     return kernels_of(_scheduled(mod, chip, tvm_target(profile(mod, chip))))
 
 
 def assembly(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> str:
     """The kernels as assembly text, for `compile --emit asm`."""
+    mod = chosen(mod, chip.kind)
     target = tvm_target(profile(mod, chip))
     return aot.assembly(_scheduled(mod, chip, target, tuned), target, prepare)
 
@@ -119,6 +126,7 @@ def _legal(mod: IRModule, chip: Chip, target: tvm.target.Target, tuned: Tuned) -
 
 def unscheduled(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> IRModule:
     """Calls of kernels as schedules get them, for a search of schedules."""
+    mod = chosen(mod, chip.kind)
     return _legal(mod, chip, tvm_target(profile(mod, chip)), tuned)
 
 
@@ -135,10 +143,14 @@ def _linked(made: Made) -> bytes:
         if made.code:
             objects.append(folder / "kernels.o")
             objects[1].write_bytes(made.code)
+        objects += users.compile_kernels(made.users, TRIPLE, made.mcpu, folder, hosted=False)
         objects += _compiled(made, folder)
         try:
             return link_program(objects, "hexagon", ["_start"])
         except ToolchainError as error:
+            for kernel in made.users:
+                if lacking := users.missing_functions(kernel, error.what):
+                    raise lacking from error
             hint = (
                 "float32 has all of mathematics there, float64 only the most common: cast it in "
                 "the model, or compile for host or arm with the runtime tvm"

@@ -19,7 +19,7 @@ from dlcc.targets.chips import Chip
 from dlcc.targets.cpu import codegen
 from dlcc.targets.cpu import schedule as cpu_schedule
 from dlcc.targets.cpu.arguments import own_arguments
-from dlcc.targets.cpu.build import REFUSALS, machine
+from dlcc.targets.cpu.build import REFUSALS, machine, users_objects
 from dlcc.targets.cpu.fuse import fuse
 from dlcc.targets.cpu.legalize import legalize
 from dlcc.targets.cpu.outline import outline_branches
@@ -44,6 +44,9 @@ from dlcc.targets.opencl.target import host_of, host_target, tvm_target
 from dlcc.targets.steps import step
 from dlcc.targets.storage import MEMORY, memory_table
 from dlcc.targets.tuned import UNTUNED, Tuned
+from dlcc.targets.user.choose import chosen
+from dlcc.targets.user.kernel import sources_of, user_kernel, user_kernels
+from dlcc.targets.user.opencl import check, sources_in_place
 
 log = logging.getLogger("dlcc")
 
@@ -89,6 +92,7 @@ def build(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> Artifact:
             lowered = lower(done.placed.module, target, done.engines)
             executable = _compiled(lowered, target)
             objects = codegen.write_objects(executable, host_target(chip), Path(folder))
+            objects += users_objects(done.placed.module, host_target(chip), Path(folder))
         with step("link", times_s, REFUSALS):
             code = link(objects, machine(host_target(chip)))
     files = {"module.so": code, PLACEMENT: _placement(done), KERNELS: done.table}
@@ -139,6 +143,8 @@ def _scheduled(mod: IRModule, chip: Chip, tuned: Tuned = UNTUNED) -> Scheduled:
 
 def _grouped(mod: IRModule, chip: Chip, tuned: Tuned) -> Grouped:
     host = host_target(chip)
+    beside = "arm" if machine(host) == "aarch64" else "host"
+    mod = chosen(mod, chip.kind, beside)
     mod, weights = lift_weights(fuse(legalize(mod, chip, host, tuned), host), least_bytes=1)
     mod = write_in_place(own_arguments(own_results(mod)))
     with host:
@@ -146,8 +152,9 @@ def _grouped(mod: IRModule, chip: Chip, tuned: Tuned) -> Grouped:
         mod = relax.transform.DeadCodeElimination(["main"])(mod)  # kernels that are views by now
     if not _is_half(chip):
         return Grouped(mod, weights)
-    half, half_weights = halve(mod, weights, lambda kernel: not why_not(kernel, fp16=True))
-    error = half_error(mod, weights, half, half_weights)
+    half, half_weights = halve(mod, weights, _may_be_half)
+    of_users = any(True for _ in user_kernels(mod))  # their kernels for a GPU run nowhere else
+    error = None if of_users else half_error(mod, weights, half, half_weights)
     log.info("%s: %s", chip.name, _told(error))
     return Grouped(half, half_weights, error)
 
@@ -172,6 +179,10 @@ def _is_half(chip: Chip) -> bool:
     return chip.gpu is not None and chip.gpu.half
 
 
+def _may_be_half(kernel: tirx.PrimFunc) -> bool:
+    return user_kernel(kernel) is None and not why_not(kernel, fp16=True)
+
+
 def _told(error: float | None) -> str:
     if error is None:
         return "half precision; its error is not known: shapes are, when it runs"
@@ -186,7 +197,12 @@ def _kernel(
 ) -> tuple[tirx.PrimFunc, str]:
     """A kernel with its schedule, and why it runs on the CPU; "" on the GPU."""
     assert chip.gpu is not None
-    reason = why_not(kernel, chip.gpu.fp16)
+    given = user_kernel(kernel)
+    if given is not None and chip.kind in given.targets:
+        return kernel.with_attr("target", tvm_target(chip)), ""
+    reason = (
+        why_not(kernel, chip.gpu.fp16) if given is None else f"{given.op} has a form in C alone"
+    )
     if not reason:
         made, verdict = schedule_kernel(kernel, name, Engine.of(chip), tuned)
         if verdict.rule:
@@ -198,7 +214,10 @@ def _kernel(
 
 
 def _compiled(mod: IRModule, target: tvm.target.Target) -> relax.VMExecutable:
-    with opencl_functions():
+    users = [kernel for kernel in sources_of(mod) if not kernel.is_c]
+    for kernel in users:
+        check(kernel)
+    with opencl_functions(), sources_in_place(users):
         return codegen.compile_lowered(mod, target)
 
 
