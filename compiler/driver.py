@@ -21,6 +21,8 @@ from dlcc.targets.registry import Runtime, find_chip, kind
 if TYPE_CHECKING:
     from dlcc.compiler.frontend.graph import Graph
     from dlcc.compiler.frontend.guards import Checks
+    from dlcc.compiler.user_ops import UserOps
+    from dlcc.compiler.user_ops.table import OpsInForce
 
 log = logging.getLogger("dlcc")
 
@@ -40,6 +42,7 @@ def compile(
     checks: Literal["drop", "keep"] = "drop",
     runtime: str | None = None,
     fp16: bool = False,
+    ops: Sequence[str | os.PathLike[str] | UserOps] = (),
 ) -> Container:
     """Compile a TensorFlow model.
 
@@ -52,9 +55,10 @@ def compile(
     signature, tag: which of a SavedModel's; several names joined by commas, or "all", go into one
         container; default: "serving_default" and "serve", or the only.
     checks: "keep": `Session.run` raises CheckFailed where an Assert or CheckNumerics fails.
-    runtime: "aot" for CPUs: libraries with a C API, without TVM.
-    fp16: keep floats in half precision on GPUs that compute in it, with sums in float32; the log
-        says what that costs.   Raises DlccError: see `errors`.
+    runtime: "aot" for CPUs: libraries with a C API, without TVM.   fp16: half precision on GPUs
+        that compute in it, which the log tells the cost of.
+    ops: Python files of ops, whose code is run, or `UserOps`; "none": no installed ones either.
+    Raises DlccError: see `errors`.
     """
     _require_checks(checks)
     times_s: dict[str, float] = defaultdict(float)  # over all graphs and targets
@@ -62,21 +66,31 @@ def compile(
     with _timed("import", times_s):
         from dlcc.compiler.frontend.load import load_all
     with _timed("load", times_s):
+        in_force = _in_force(ops)
         graphs = load_all(model, inputs, outputs, signature=signature, tag=tag, checks=checks)
         _require_shapes(graphs, ways)
-    parts = [_compiled(graph, ways, checks, times_s) for graph in graphs]
-    with _timed("package", times_s):
-        container = _packaged(graphs, parts, ways, fp16)
-    return _with_times(container, times_s)
+    parts = [_compiled(graph, ways, checks, in_force, times_s) for graph in graphs]
+    return _packaged(graphs, parts, ways, _options(graphs, fp16, in_force), times_s)
+
+
+def _in_force(ops: Sequence[str | os.PathLike[str] | UserOps]) -> OpsInForce:
+    from dlcc.compiler.user_ops.table import ops_in_force
+
+    return ops_in_force(ops)
 
 
 def _packaged(
-    graphs: Sequence[Graph], parts: Sequence[Compiled], ways: Sequence[Way], fp16: bool
+    graphs: Sequence[Graph],
+    parts: Sequence[Compiled],
+    ways: Sequence[Way],
+    options: Mapping[str, str],
+    times_s: dict[str, float],
 ) -> Container:
-    options = _options(graphs, fp16) | _choices_used(parts, ways)
-    container = Container.of(graphs[0].name, parts, options)
-    container.tuned.update((chip.name, choices.tuned) for chip, _, choices in ways)
-    return container
+    with _timed("package", times_s):
+        told = {**options, **_choices_used(parts, ways)}
+        container = Container.of(graphs[0].name, parts, told)
+        container.tuned.update((chip.name, choices.tuned) for chip, _, choices in ways)
+    return _with_times(container, times_s)
 
 
 def _choices_used(parts: Sequence[Compiled], ways: Sequence[Way]) -> dict[str, str]:
@@ -95,12 +109,12 @@ def _choices_used(parts: Sequence[Compiled], ways: Sequence[Way]) -> dict[str, s
     return {"tuned": ", ".join(told)} if told else {}
 
 
-def _options(graphs: Sequence[Graph], fp16: bool) -> dict[str, str]:
-    """What the user asked for, for the manifest."""
+def _options(graphs: Sequence[Graph], fp16: bool, in_force: OpsInForce) -> dict[str, str]:
+    """What the user asked for, for the manifest, and the ops of users that count."""
     options = dict(graphs[0].options)
     if len(graphs) > 1:
         options["signature"] = ",".join(graph.signature for graph in graphs)
-    return options | ({"fp16": "yes"} if fp16 else {})
+    return options | ({"fp16": "yes"} if fp16 else {}) | in_force.used(graphs)
 
 
 def _with_times(container: Container, times_s: Mapping[str, float]) -> Container:
@@ -111,14 +125,18 @@ def _with_times(container: Container, times_s: Mapping[str, float]) -> Container
 
 
 def _compiled(
-    graph: Graph, ways: Sequence[Way], checks: Checks, times_s: dict[str, float]
+    graph: Graph,
+    ways: Sequence[Way],
+    checks: Checks,
+    in_force: OpsInForce,
+    times_s: dict[str, float],
 ) -> Compiled:
     """The code of one graph for every chip."""
     with _timed("import", times_s):
         from dlcc.compiler.frontend.translate import translate
         from dlcc.compiler.passes.pipeline import optimize
     with _timed("translate", times_s):
-        translated = translate(graph, checks)
+        translated = translate(graph, checks, in_force.table)
     with _timed("passes", times_s):
         module = optimize(translated.module)
     artifacts = [runtime.build(module, chip, choices.tuned) for chip, runtime, choices in ways]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tvm.ir import IRModule
 
     from dlcc.compiler.frontend.graph import Graph
+    from dlcc.compiler.user_ops import UserOps
     from dlcc.targets.artifact import Artifact
     from dlcc.tuning.best import Best
 
@@ -46,6 +47,7 @@ def prepare(
     outputs: Sequence[str] | None = None,
     signature: str | None = None,
     tag: str | None = None,
+    ops: Sequence[str | os.PathLike[str] | UserOps] = (),
 ) -> Prepared:
     """Read and optimise a model for one target, as `compile` does.
 
@@ -55,14 +57,16 @@ def prepare(
     from dlcc.compiler.frontend.load import load_all
     from dlcc.compiler.frontend.translate import translate
     from dlcc.compiler.passes.pipeline import optimize
+    from dlcc.compiler.user_ops.table import ops_in_force
 
+    in_force = ops_in_force(ops)
     graphs = load_all(model, inputs, outputs, signature=signature, tag=tag, checks="drop")
     if len(graphs) > 1:
         raise UsageError(
             "one signature is tuned at a time", hint=f"--signature {graphs[0].signature}"
         )
     _require_shapes(graphs[0])
-    translated = translate(graphs[0])
+    translated = translate(graphs[0], table=in_force.table)
     specs = tuple(TensorSpec(s.name, s.dtype, s.shape) for s in translated.inputs)
     return Prepared(graphs[0].name, optimize(translated.module), chip, specs)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from dlcc.compiler.frontend.function import Function
     from dlcc.compiler.frontend.graph import Graph
     from dlcc.compiler.frontend.trace import Trace
+    from dlcc.compiler.user_ops import UserOps
 
 Shapes = Mapping[str, Sequence[int | str | None] | None]
 # what loops and conditions of TF1 are made of: frontend/frames.py
@@ -52,6 +54,7 @@ def why(
     *,
     signature: str | None = None,
     tag: str | None = None,
+    ops: Sequence[str | os.PathLike[str] | UserOps] = (),
 ) -> Fate:
     """What became of a node on its way to kernels of a target; the rest is as for `compile`.
 
@@ -60,23 +63,24 @@ def why(
     Raises UsageError for a node that the model does not have, and what `compile` raises."""
     from dlcc.compiler.frontend.load import load
     from dlcc.compiler.frontend.translate import translate
+    from dlcc.compiler.user_ops.table import ops_in_force
 
     chips = find_chips(target)
+    in_force = ops_in_force(ops)
     graph = load(model, inputs or None, outputs or None, signature=signature, tag=tag)
     name = name.removesuffix(":0")
     if any(i.ref.node == name for i in graph.inputs):
         return Fate(name, "", "input", (Step("load", "it is fed: nothing is computed for it"),))
-    ops = _ops(model, signature, tag)
-    if name not in ops and name not in graph.by_name:
-        raise _unknown(name, ops)
-    op = graph.by_name[name].op if name in graph.by_name else ops[name]
-    translated = translate(graph)
+    nodes = _ops(model, signature, tag)
+    if name not in nodes and name not in graph.by_name:
+        raise _unknown(name, nodes)
+    op = graph.by_name[name].op if name in graph.by_name else nodes[name]
+    translated = translate(graph, table=in_force.table)
     if name not in translated.traces:
         return Fate(name, op, *_left_out(graph, name, op))
     made = translated.traces[name]
     steps = [Step("translate", _translation(made))]
-    followed = dict.fromkeys(made.variables)
-    module = _through_passes(translated.module, followed, steps)
+    module = _through_passes(translated.module, followed := dict.fromkeys(made.variables), steps)
     for chip in chips if followed else ():
         kernels = kind(chip.kind).kernels(module, chip)
         steps += [Step(chip.name, text) for text in _kernels(kernels, followed)]

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from dlcc.compiler.cli.verbs import Part
 from dlcc.compiler.errors import Mismatch
-from dlcc.targets.registry import KINDS, find_chip, kind
+from dlcc.targets.registry import KINDS, Kind, find_chip, kind
+
+if TYPE_CHECKING:
+    from dlcc.compiler.user_ops.table import OpsInForce
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +35,19 @@ def rows(
     outputs: Sequence[str],
     target: str | None,
     part: Part,
+    ops: Sequence[str] = (),
 ) -> tuple[list[Coverage], str]:
     """Every op between inputs and outputs, those without converter first, and the way around them.
 
     target: a kind or chip, for one column only; default: every kind.
-    part: the signature and tag of a SavedModel.
+    part: the signature and tag of a SavedModel.   ops: files with ops of the user's own.
     Raises UnknownTarget, UnreadableModel, UnknownName."""
     from dlcc.compiler.frontend.check import missing_nodes, way_out
     from dlcc.compiler.frontend.load import load
-    from dlcc.compiler.frontend.ops import TF_OPS
+    from dlcc.compiler.user_ops.table import ops_in_force
 
+    in_force = ops_in_force(ops)
+    table = in_force.table
     kinds = [kind(name) for name in KINDS] if target is None else [kind(find_chip(target).kind)]
     graph = load(model, inputs or None, outputs or None, **part._asdict())
     cut = {i.ref.node for i in graph.inputs}
@@ -52,15 +59,23 @@ def rows(
         Coverage(
             op,
             n,
-            TF_OPS[op].source if op in TF_OPS else None,
-            {k.name: k.lacks.get(op, "yes") if op in TF_OPS else "no converter" for k in kinds},
+            table[op].source if op in table else None,
+            _targets(op, kinds, in_force),
             tuple(nodes[op][:3]),
         )
         for op, n in counts.items()
     ]
     found += _cut({n.name: n.op for n in graph.hosts}, {k.name: "yes" for k in kinds})
     found.sort(key=lambda row: (row.converter is not None, -row.count, row.op))
-    return found, way_out(graph, missing_nodes(graph))
+    return found, way_out(graph, missing_nodes(graph, table))
+
+
+def _targets(op: str, kinds: Sequence[Kind], in_force: OpsInForce) -> dict[str, str]:
+    """Kind of target -> "yes", or why an op cannot run there."""
+    if op not in in_force.table:
+        return {k.name: "no converter" for k in kinds}
+    own = in_force.targets(op)
+    return {k.name: own[k.name] if own is not None else k.lacks.get(op, "yes") for k in kinds}
 
 
 def _cut(hosts: Mapping[str, str], everywhere: Mapping[str, str]) -> list[Coverage]:

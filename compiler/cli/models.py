@@ -9,7 +9,15 @@ from typing import Any
 
 import click
 
-from dlcc.compiler.cli.verbs import How, Part, Verb, how_options, json_option, part_options
+from dlcc.compiler.cli.verbs import (
+    How,
+    Part,
+    Verb,
+    how_options,
+    json_option,
+    ops_option,
+    part_options,
+)
 
 Shape = tuple[int | str | None, ...]
 
@@ -104,6 +112,7 @@ output_option = click.option(
     "-o. c: write a C library of the model to the folder -o; implies --runtime aot.",
 )
 @how_options
+@ops_option
 @json_option
 def compile_model(
     model: str,
@@ -115,6 +124,7 @@ def compile_model(
     database: Path | str | None,
     form: str | None,
     how: How,
+    ops: Sequence[str],
     as_json: bool,
 ) -> None:
     """Compile a TensorFlow model into a container."""
@@ -129,6 +139,7 @@ def compile_model(
             inputs=dict(inputs) or None,
             outputs=list(outputs) or None,
             database=database,
+            ops=ops,
             **(how._replace(runtime="aot") if form == "c" and not how.runtime else how)._asdict(),
             **part._asdict(),
         )
@@ -152,6 +163,7 @@ def compile_model(
 @input_option
 @output_option
 @part_options
+@ops_option
 @json_option
 def check(
     model: str,
@@ -160,6 +172,7 @@ def check(
     inputs: Sequence[tuple[str, Shape | None]],
     outputs: Sequence[str],
     part: Part,
+    ops: Sequence[str],
     as_json: bool,
 ) -> None:
     """Show every op of a model and its converter; exit with 1 if any has none."""
@@ -169,9 +182,9 @@ def check(
     if node is not None:
         from dlcc.compiler.why import why
 
-        kept = part._asdict()
+        kept = {**part._asdict(), "ops": ops}
         show(why(model, node, target or "host", dict(inputs), outputs, **kept), as_json)
         return
-    rows, hint = coverage.rows(model, dict(inputs), outputs, target, part)
+    rows, hint = coverage.rows(model, dict(inputs), outputs, target, part, ops)
     show(rows, as_json)
     coverage.require_all(rows, hint)

@@ -8,7 +8,14 @@ from pathlib import Path
 import click
 
 from dlcc.compiler.cli.models import Shape, input_option, model_argument, output_option
-from dlcc.compiler.cli.verbs import Part, Verb, json_option, part_options, time_limit_option
+from dlcc.compiler.cli.verbs import (
+    Part,
+    Verb,
+    json_option,
+    ops_option,
+    part_options,
+    time_limit_option,
+)
 
 
 @click.command(cls=Verb)
@@ -53,6 +60,7 @@ from dlcc.compiler.cli.verbs import Part, Verb, json_option, part_options, time_
 @input_option
 @output_option
 @part_options
+@ops_option
 @json_option
 def tune(
     model: str,
@@ -68,6 +76,7 @@ def tune(
     inputs: Sequence[tuple[str, Shape | None]],
     outputs: Sequence[str],
     part: Part,
+    ops: Sequence[str],
     as_json: bool,
 ) -> None:
     """Find faster kernels for a model on a device; the same command goes on where it stopped.
@@ -84,9 +93,9 @@ def tune(
     from dlcc.tuning.session import tune as run
 
     budget = budget_of(trials, hours, until_flat)
-    ends = dict(inputs) or None, list(outputs) or None
     with talk.step(f"reading {model}"):
-        prepared = prepare(model, target, inputs=ends[0], outputs=ends[1], **part._asdict())
+        rest = {**part._asdict(), "inputs": dict(inputs) or None, "ops": ops}
+        prepared = prepare(model, target, outputs=list(outputs) or None, **rest)
     options = DeviceOptions(threads, time_limit_s)
     request = request_of(prepared, device, database, budget, options, cluster)
     with ended(request, f"{prepared.name} for {request.chip.name}") as watch:

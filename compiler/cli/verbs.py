@@ -180,6 +180,18 @@ def part_options(command: F) -> F:
     )
 
 
+def ops_option(command: F) -> F:
+    """`--ops`, repeatable."""
+    option = click.option(
+        "--ops",
+        multiple=True,
+        metavar="FILE.py",
+        help="A Python file with ops of your own, whose code is run; repeatable. none: not even "
+        "those of installed packages.",
+    )
+    return option(command)
+
+
 def signature_option(command: F) -> F:
     """`--signature` of a container."""
     option = click.option(

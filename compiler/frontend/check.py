@@ -11,6 +11,7 @@ from dlcc.compiler.errors import BadNode
 from dlcc.compiler.frontend.cut import dtype_of
 from dlcc.compiler.frontend.graph import FuncRef, Graph, Node, TensorRef
 from dlcc.compiler.frontend.ops import TF_OPS
+from dlcc.compiler.frontend.ops.table import OpTable
 
 # attributes that name functions
 FUNCTION_ATTRS = ("f", "cond", "body", "then_branch", "else_branch", "branches")
@@ -27,7 +28,7 @@ _PASSED = ("Identity", "IdentityN", "Range", "TensorArraySizeV3", "TensorListLen
 _NO_PLACE_TO_CUT = ("Const", "Placeholder", "PlaceholderV2", "NoOp")
 
 
-def missing_nodes(graph: Graph) -> list[Node]:
+def missing_nodes(graph: Graph, table: OpTable = TF_OPS) -> list[Node]:
     """The nodes between inputs and outputs that no converter serves, with those of functions.
 
     A node of a function of the model's library is named FUNCTION/NODE.
@@ -38,9 +39,9 @@ def missing_nodes(graph: Graph) -> list[Node]:
     waiting = [("", [node for node in graph.nodes if node.name not in cut])]
     while waiting:
         scope, nodes = waiting.pop()
-        found = [n for n in TF_OPS.missing(nodes) if n.op not in graph.functions]
+        found = [n for n in table.missing(nodes) if n.op not in graph.functions]
         missing += [replace(n, name=f"{scope}{n.name}") for n in found] if scope else found
-        for name in _called(nodes):
+        for name in _called(nodes, table):
             if name not in seen and name in graph.functions:
                 seen.add(name)
                 function = graph.functions[name]
@@ -49,11 +50,11 @@ def missing_nodes(graph: Graph) -> list[Node]:
     return missing
 
 
-def _called(nodes: Sequence[Node]) -> Iterator[str]:
+def _called(nodes: Sequence[Node], table: OpTable = TF_OPS) -> Iterator[str]:
     """The functions that nodes call; of a condition known at compile time, the one it calls."""
     by_name = {node.name: node for node in nodes}
     for node in nodes:
-        if node.op not in TF_OPS:
+        if node.op not in table:
             yield node.op
         try:
             yield from _named(node, by_name)

@@ -27,6 +27,7 @@ from dlcc.compiler.frontend.guards import Checks
 from dlcc.compiler.frontend.narrow import converted_wide
 from dlcc.compiler.frontend.ops import TF_OPS
 from dlcc.compiler.frontend.ops.complex_forms import COMPLEX_FORMS
+from dlcc.compiler.frontend.ops.table import OpTable, Row
 from dlcc.compiler.frontend.trace import Trace, trace
 from dlcc.compiler.frontend.values import Complex, Known, ListValue, Value, is_complex, known
 from dlcc.targets.names import with_names
@@ -57,12 +58,12 @@ class Model:
     traces: Mapping[str, Trace] = field(default_factory=dict)
 
 
-def translate(graph: Graph, checks: Checks = "drop") -> Model:
+def translate(graph: Graph, checks: Checks = "drop", table: OpTable = TF_OPS) -> Model:
     """Convert every node; raises UnsupportedOps with all missing ops, BadNode for a node."""
-    if missing := missing_nodes(graph):
+    if missing := missing_nodes(graph, table):
         raise UnsupportedOps(missing, hint=way_out(graph, missing))
     builder = relax.BlockBuilder()
-    g = Emitter(graph, builder, _Converters())
+    g = Emitter(graph, builder, _Converters(table))
     g.keep_checks = checks == "keep"
     params = parameters(graph.inputs)
     for entry, param in zip(graph.inputs, params, strict=True):
@@ -153,28 +154,31 @@ def identifier(name: str) -> str:
 
 
 class _Converters:
-    """TF_OPS for the emitter, which the converters themselves import."""
+    """The table of ops for the emitter, which the converters themselves import."""
+
+    def __init__(self, table: OpTable) -> None:
+        self.table = table
 
     def convert(self, g: Emitter, node: Node) -> None:
-        _convert(g, node)
+        _convert(g, node, self.table)
 
     def folded(self, g: Emitter, node: Node) -> Sequence[Any]:
-        if node.op not in TF_OPS:
+        if node.op not in self.table:
             return ()
-        row = TF_OPS[node.op]
+        row = self.table[node.op]
         if node.op in ("Const", "Identity"):
             return [row.convert(g, node)]
         return as_list(converted_wide(g, node, lambda: fold(g, node, row)) or ())
 
 
-def _convert(g: Emitter, node: Node) -> None:
+def _convert(g: Emitter, node: Node, table: OpTable) -> None:
     first = TensorRef(node.name, 0)
     if first in g.values:
         return  # an input stands in for the node
     g.hint = identifier(node.name)
     entry = g.journal.open(g.scope + node.name)
     try:
-        for index, result in enumerate(as_list(_results(g, node))):
+        for index, result in enumerate(as_list(_results(g, node, table))):
             ref = TensorRef(node.name, index)
             if ref not in g.values:
                 g.values[ref] = _bound(g, node, result)
@@ -192,20 +196,19 @@ def _convert(g: Emitter, node: Node) -> None:
         g.journal.close()
 
 
-def _results(g: Emitter, node: Node) -> Any:
+def _results(g: Emitter, node: Node, table: OpTable) -> Any:
     if node.op in g.graph.functions:
         values = [g.value(node, i) for i in range(len(node.inputs))]
         return g.call(node, g.graph.functions[node.op], values)
-    return converted_wide(g, node, lambda: _converted(g, node))
+    return converted_wide(g, node, lambda: _converted(g, node, table[node.op]))
 
 
-def _converted(g: Emitter, node: Node) -> Any:
-    row = TF_OPS[node.op]
+def _converted(g: Emitter, node: Node, row: Row) -> Any:
     results = fold(g, node, row)
     if results is None:
         values = [g.value(node, i) for i in range(len(node.inputs))]
         if any(map(is_complex, values)):
-            row = COMPLEX_FORMS.get(node.op, row)
+            row = row if row.origin else COMPLEX_FORMS.get(node.op, row)
         results = row.convert(g, node)
         log.debug("%s (%s) -> %s", node.name, node.op, row.source)
     return results

@@ -20,15 +20,19 @@ class Row:
 
     fold: evaluates the op in NumPy when all its inputs are known at compile time.
     symbolic: fold also takes object arrays whose elements are symbolic dimensions.
+    origin: the user's set that it is from, "" for one of ours.
     """
 
     convert: Converter
     fold: Fold | None = None
     symbolic: bool = False
+    origin: str = ""
 
     @property
     def source(self) -> str:
-        """module:function of the converter, for `dlcc check`."""
+        """module:function of the converter, for `dlcc check`; of a user's the set."""
+        if self.origin:
+            return self.origin
         return f"{self.convert.__module__.rsplit('.', 1)[-1]}:{self.convert.__name__}"
 
 
@@ -58,6 +62,10 @@ class OpTable(Mapping[str, Row]):
         joined = OpTable(dict(self.rows))
         joined._add(other.rows)
         return joined
+
+    def overlaid(self, rows: Mapping[str, Row]) -> OpTable:
+        """The table with these rows, also in place of its own."""
+        return OpTable({**self.rows, **rows})
 
     def __getitem__(self, op: str) -> Row:
         return self.rows[op]
