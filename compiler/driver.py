@@ -55,9 +55,8 @@ def compile(
     signature, tag: which of a SavedModel's; several names joined by commas, or "all", go into one
         container; default: "serving_default" and "serve", or the only.
     checks: "keep": `Session.run` raises CheckFailed where an Assert or CheckNumerics fails.
-    runtime: "aot" for CPUs: libraries with a C API, without TVM.   fp16: half precision on GPUs
-        that compute in it, which the log tells the cost of.
-    ops: Python files of ops, whose code is run, or `UserOps`; "none": no installed ones either.
+    runtime: "aot" for CPUs: libraries with a C API.   fp16: half precision on GPUs that have it.
+    ops: Python files of ops, whose code is run, or `UserOps`; "none": no installed ones.
     Raises DlccError: see `errors`.
     """
     _require_checks(checks)

@@ -21,7 +21,8 @@ from dlcc.compiler.cli.benches import bench
 from dlcc.compiler.cli.devices import device
 from dlcc.compiler.cli.inspection import diff, info
 from dlcc.compiler.cli.look import view
-from dlcc.compiler.cli.models import check, compile_model
+from dlcc.compiler.cli.models import check, compile_model, info
+from dlcc.compiler.cli.ops import ops
 from dlcc.compiler.cli.profiles import profile
 from dlcc.compiler.cli.records import records
 from dlcc.compiler.cli.runs import run
@@ -59,6 +60,7 @@ VERBS = (
     target,
     diff,
     lint,
+    ops,
 )
 for _verb in VERBS:
     cli.add_command(_verb)

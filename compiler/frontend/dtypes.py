@@ -42,6 +42,14 @@ def dtype_name(enum: int) -> str:
     return str(np.dtype(_NUMPY[enum]).name)
 
 
+def dtype_enum(name: str) -> int:
+    """The DataType enum value of a plain dtype by NumPy's name; raises ValueError."""
+    for enum, dtype in _NUMPY.items():
+        if np.dtype(dtype).name == name:
+            return enum
+    raise ValueError(f"TensorFlow has no data type {name}")
+
+
 def numpy_dtype(name: str) -> np.dtype[Any]:
     """The dtype of a name; raises TypeError for strings, resources and variants."""
     return np.dtype(getattr(ml_dtypes, name)) if name == "bfloat16" else np.dtype(name)
