@@ -63,7 +63,7 @@ def source_form(
     )
     launch = None if is_c else _launch(kernel, node, inputs, outputs)
     arrays = [Array(t.shape, t.dtype) for t in outputs]
-    name = f"{told.name}_{'c' if is_c else 'opencl'}"
+    name = f"{told.name}_form"
     compute = calling(told, arrays, numbers, launch)
     made = g.te(compute, *args, *others, name=name, attrs=attributes(told))
     return _parts(made, len(outputs))
@@ -100,7 +100,7 @@ def scheduled_form(
     made = tirx.PrimFunc(params, done.body, done.ret_type, attrs=done.attrs)
     for key, value in attributes(told).items():
         made = made.with_attr(key, value)
-    var = g.builder.add_func(made, f"{told.name}_scheduled")
+    var = g.builder.add_func(made, f"{told.name}_form")
     types = [o.ty for o in others]
     again = relax.call_tir(var, relax.Tuple([*operands, *others]), types, *call.args[2:])
     return _parts(g.emit(again), len(others))

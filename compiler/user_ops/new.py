@@ -44,8 +44,8 @@ def write_skeleton(op: str, folder: Path) -> list[Path]:
 
 
 def snake_case(op: str) -> str:
-    """MyOp -> my_op, LSTMCell -> lstm_cell."""
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", op)
+    """MyOp -> my_op, LSTMCell2D -> lstm_cell2d."""
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z0-9])(?=[A-Z][a-z])", "_", op)
     return spaced.lower()
 
 

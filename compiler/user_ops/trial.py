@@ -45,7 +45,7 @@ def run_op(
     device: an address; None: this machine for the host, an emulated device for any other target.
     Raises DlccError as sessions do."""
     (target,) = container.targets
-    feeds = {spec.name: array for spec, array in zip(container.inputs, inputs, strict=True)}
+    feeds = {f"input_{number}": array for number, array in enumerate(inputs)}
     with container.session(device=device or EMULATED[target.kind]) as session:
         return list(session.run(feeds).values())
 
@@ -59,6 +59,7 @@ def one_node(op: str, inputs: Sequence[np.ndarray], attrs: Mapping[str, Any]) ->
         node = graph.node.add(name=f"input_{number}", op="Placeholder")
         node.attr["dtype"].type = dtype_enum(array.dtype.name)
         shape = node.attr["shape"].shape
+        shape.SetInParent()  # of a scalar it has no dimension, but is there
         for extent in array.shape:
             shape.dim.add(size=extent)
     made = graph.node.add(name=op, op=op, input=[f"input_{i}" for i in range(len(inputs))])

@@ -46,7 +46,7 @@ from dlcc.targets.storage import MEMORY, memory_table
 from dlcc.targets.tuned import UNTUNED, Tuned
 from dlcc.targets.user.choose import chosen
 from dlcc.targets.user.kernel import sources_of, user_kernel, user_kernels
-from dlcc.targets.user.opencl import check, sources_in_place
+from dlcc.targets.user.opencl import check, require_group, sources_in_place
 
 log = logging.getLogger("dlcc")
 
@@ -199,6 +199,7 @@ def _kernel(
     assert chip.gpu is not None
     given = user_kernel(kernel)
     if given is not None and chip.kind in given.targets:
+        require_group(kernel, given, chip.name, chip.gpu.work_group)
         return kernel.with_attr("target", tvm_target(chip)), ""
     reason = (
         why_not(kernel, chip.gpu.fp16) if given is None else f"{given.op} has a form in C alone"

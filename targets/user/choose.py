@@ -37,6 +37,9 @@ def chosen(mod: IRModule, kind: str, beside: str = "") -> IRModule:
     return relax.transform.DeadCodeElimination(["main"])(out)
 
 
+CHOSEN = "dlcc.chosen"
+
+
 @mutator
 class _Chooser(PyExprMutator):  # type: ignore[misc]
     def __init__(self, mod: IRModule, kind: str, beside: str) -> None:
@@ -67,6 +70,7 @@ class _Chooser(PyExprMutator):  # type: ignore[misc]
         """A call of the kernel alone."""
         kept = [*func.params[: kernel.inputs], *func.params[len(operands) :]]
         alone = tirx.PrimFunc(kept, func.body, func.ret_type, attrs=func.attrs)
+        alone = alone.with_attr(CHOSEN, 1)  # one of its own, also where it takes all operands
         var = self.builder_.add_func(alone, kernel.name)
         inputs = relax.Tuple(operands[: kernel.inputs])
         made = relax.Call(call.op, [var, inputs, *call.args[2:]], call.attrs, call.ty_args)

@@ -19,7 +19,7 @@ C_TYPES = {
     **{f"{sign}int{bits}": f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)},
 }  # fmt: skip
 OPENCL_TYPES = {
-    "bool": "uchar", "float32": "float", "float64": "double",
+    "bool": "char", "float32": "float", "float64": "double",
     "int8": "char", "int16": "short", "int32": "int", "int64": "long",
     "uint8": "uchar", "uint16": "ushort", "uint32": "uint", "uint64": "ulong",
 }  # fmt: skip

@@ -16,10 +16,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import tvm_ffi
+from tvm import tirx
 
 from dlcc.targets.command import run_tool
+from dlcc.targets.cpu.matmul import static
 from dlcc.targets.errors import ToolchainError
 from dlcc.targets.user.c import no_function
 from dlcc.targets.user.kernel import UserKernel
@@ -66,6 +69,26 @@ def sources_in_place(kernels: Sequence[UserKernel]) -> Iterator[None]:
         yield
     finally:
         tvm_ffi.registry.remove_global_func(CALLBACK)
+
+
+def require_group(func: tirx.PrimFunc, kernel: UserKernel, chip: str, most: int) -> None:
+    """Raise ToolchainError for a kernel whose groups have more work-items than a chip takes."""
+    items = 1
+
+    def visit(node: Any) -> None:
+        nonlocal items
+        binding = node.thread_binding if isinstance(node, tirx.For) else None
+        if binding is not None and str(binding.thread_tag).startswith("threadIdx"):
+            items *= static(node.extent) or 1
+
+    tvm_ffi.structural_walk(func.body, visit)
+    if items > most:
+        what = kernel.file or "the schedule"
+        raise ToolchainError(
+            f"{what} (op {kernel.op} of {kernel.by}) has groups of {items} work-items; {chip} "
+            f"takes {most}",
+            hint="give it a Grid with smaller groups" if kernel.file else "bind smaller loops",
+        )
 
 
 def check(kernel: UserKernel) -> None:
