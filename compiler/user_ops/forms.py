@@ -84,7 +84,10 @@ def scheduled_form(
     assert kernel.rule is not None
     call = _one_kernel(g, node, general)
     func = g.builder.get()[call.args[0]]
-    s = Schedule(IRModule({"main": func.with_attr("global_symbol", "main")}))
+    # kept until the end: TVM takes a module that nobody else holds for its own, and would schedule
+    # the converter's kernel itself
+    mod = IRModule({"main": func.with_attr("global_symbol", "main")})
+    s = Schedule(mod)
     kernel.rule(s)
     done = s.mod["main"].without_attr("global_symbol")
     if "opencl" in kernel.targets and not _binds_threads(done):

@@ -214,7 +214,7 @@ def test_groups_that_are_too_large_are_told(tmp_path: Path) -> None:
     wide = IN_OPENCL.replace('cl")', 'cl", grid=lambda *_: Grid([91], [1000]))')
     path = write(tmp_path, SHAPE, wide)
     with pytest.raises(ToolchainError, match=r"twice.cl .* has groups of 1000 work-items"):
-        compile_op("Twice", [X], target="adreno-650", ops=[path])
+        compile_op("Twice", [X], target="adreno-610", ops=[path])
     path.write_text(path.read_text().replace("[1000]", "[2000]"))
     with pytest.raises(BadNode, match=r"the grid of twice is \[91\] in groups of \[2000\]"):
         compile_op("Twice", [X], target="opencl", ops=[path])
