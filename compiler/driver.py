@@ -44,7 +44,7 @@ def compile(
     fp16: bool = False,
     ops: Sequence[str | os.PathLike[str] | UserOps] = (),
 ) -> Container:
-    """Compile a TensorFlow model.
+    """Compile a TensorFlow model; raises DlccError: see `errors`.
 
     model: path of a frozen graph, SavedModel, checkpoint or Keras model; or a GraphDef message.
     target: kinds or chips, joined by commas ("host,arm").
@@ -57,7 +57,6 @@ def compile(
     checks: "keep": `Session.run` raises CheckFailed where an Assert or CheckNumerics fails.
     runtime: "aot" for CPUs: libraries with a C API.   fp16: half precision on GPUs that have it.
     ops: Python files of ops, whose code is run, or `UserOps`; "none": no installed ones.
-    Raises DlccError: see `errors`.
     """
     _require_checks(checks)
     times_s: dict[str, float] = defaultdict(float)  # over all graphs and targets
@@ -66,7 +65,8 @@ def compile(
         from dlcc.compiler.frontend.load import load_all
     with _timed("load", times_s):
         in_force = _in_force(ops)
-        graphs = load_all(model, inputs, outputs, signature=signature, tag=tag, checks=checks)
+        which: Any = {"signature": signature, "tag": tag, "op_outputs": in_force.outputs}
+        graphs = load_all(model, inputs, outputs, checks=checks, **which)
         _require_shapes(graphs, ways)
     parts = [_compiled(graph, ways, checks, in_force, times_s) for graph in graphs]
     return _packaged(graphs, parts, ways, _options(graphs, fp16, in_force), times_s)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dlcc.compiler.container.manifest import TensorSpec
 from dlcc.compiler.errors import ShapeNeeded, UsageError
@@ -60,7 +60,8 @@ def prepare(
     from dlcc.compiler.user_ops.table import ops_in_force
 
     in_force = ops_in_force(ops)
-    graphs = load_all(model, inputs, outputs, signature=signature, tag=tag, checks="drop")
+    which: Any = {"signature": signature, "tag": tag, "op_outputs": in_force.outputs}
+    graphs = load_all(model, inputs, outputs, checks="drop", **which)
     if len(graphs) > 1:
         raise UsageError(
             "one signature is tuned at a time", hint=f"--signature {graphs[0].signature}"

@@ -58,8 +58,7 @@ def why(
 ) -> Fate:
     """What became of a node on its way to kernels of a target; the rest is as for `compile`.
 
-    name: a node of the graph, in the loops and conditions of TF1 as well; FUNCTION/NODE for one of
-        a function of the model's library.
+    name: a node, also in loops and conditions of TF1; FUNCTION/NODE for one of a function.
     Raises UsageError for a node that the model does not have, and what `compile` raises."""
     from dlcc.compiler.frontend.load import load
     from dlcc.compiler.frontend.translate import translate
@@ -67,7 +66,8 @@ def why(
 
     chips = find_chips(target)
     in_force = ops_in_force(ops)
-    graph = load(model, inputs or None, outputs or None, signature=signature, tag=tag)
+    which: dict[str, Any] = {"signature": signature, "tag": tag, "op_outputs": in_force.outputs}
+    graph = load(model, inputs or None, outputs or None, **which)
     name = name.removesuffix(":0")
     if any(i.ref.node == name for i in graph.inputs):
         return Fate(name, "", "input", (Step("load", "it is fed: nothing is computed for it"),))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dlcc.compiler.cli.verbs import Part
 from dlcc.compiler.errors import Mismatch
@@ -49,7 +49,8 @@ def rows(
     in_force = ops_in_force(ops)
     table = in_force.table
     kinds = [kind(name) for name in KINDS] if target is None else [kind(find_chip(target).kind)]
-    graph = load(model, inputs or None, outputs or None, **part._asdict())
+    which: Any = {**part._asdict(), "op_outputs": in_force.outputs}
+    graph = load(model, inputs or None, outputs or None, **which)
     cut = {i.ref.node for i in graph.inputs}
     counts = Counter(n.op for n in graph.nodes if n.name not in cut)
     nodes: dict[str, list[str]] = defaultdict(list)

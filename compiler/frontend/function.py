@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from dlcc.compiler.errors import ModelError
 from dlcc.compiler.frontend.graph import Attrs, Node, TensorRef
 from dlcc.compiler.frontend.op_outputs import OUTPUTS
 from dlcc.compiler.frontend.order import in_order, reached
@@ -61,12 +62,17 @@ class Library(Mapping[str, Function]):
     """A GraphDef's functions, each decoded when first asked for.
 
     lowered: from the nodes of a function to those without TF1's control flow.
+    op_outputs: op of the user's -> names of its outputs, () where it was not told.
     """
 
-    def __init__(self, protos: Mapping[str, Any], lowered: Any) -> None:
+    def __init__(
+        self, protos: Mapping[str, Any], lowered: Any, op_outputs: Mapping[str, Sequence[str]]
+    ) -> None:
         self._protos = protos
         self._lowered = lowered
+        self._op_outputs = op_outputs
         self._decoded: dict[str, Function] = {}
+        self._seen: dict[str, tuple[str, ...]] = {}
 
     def __getitem__(self, name: str) -> Function:
         if name not in self._decoded:
@@ -86,6 +92,21 @@ class Library(Mapping[str, Function]):
         """Functions made of the graph's own nodes."""
         self._decoded.update(functions)
 
+    def _outputs_of(self, op: str, name: str) -> Sequence[str]:
+        """The outputs of a called function or of an op of the user's, one of which has the name;
+        () for any other op. Raises ModelError."""
+        if op in self._protos:
+            return [a.name for a in self._protos[op].signature.output_arg]
+        if op not in self._op_outputs:
+            return ()
+        names = self._op_outputs[op] or self._seen.setdefault(op, (name,))
+        if name not in [n.partition("*")[0] for n in names]:
+            raise ModelError(
+                f"the op {op} has an output {name!r} beside {', '.join(map(repr, names))}",
+                hint='name its outputs in their order: @OPS.op(…, outputs=("y", "z"))',
+            )
+        return names
+
     def _function(self, proto: Any) -> Function:
         made = {n.name: n for n in proto.node_def}
         arguments = tuple(TensorRef(a.name, 0) for a in proto.signature.input_arg)
@@ -96,8 +117,7 @@ class Library(Mapping[str, Function]):
             number = int(position or 0)
             if node not in made:  # an argument
                 return TensorRef(node, number)
-            called = self._protos.get(made[node].op)
-            names = [a.name for a in called.signature.output_arg] if called else ()
+            names = self._outputs_of(made[node].op, name)
             return TensorRef(node, output_index(made[node], names, name, number))
 
         nodes = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from dlcc.compiler.errors import UnknownName, UnreadableModel, UsageError
@@ -20,6 +21,7 @@ from dlcc.compiler.frontend.unread import without_unread
 from dlcc.compiler.frontend.variables import with_constants
 
 Shapes = Mapping[str, Sequence[int | str | None] | None]
+OpOutputs = Mapping[str, Sequence[str]]
 
 
 def load(
@@ -30,6 +32,7 @@ def load(
     signature: str | None = None,
     tag: str | None = None,
     checks: Checks = "drop",
+    op_outputs: OpOutputs = MappingProxyType({}),
 ) -> Graph:
     """Read a model, or one signature of it; the arguments are those of `load_all`.
 
@@ -40,7 +43,7 @@ def load(
             f"one signature is looked at here, and {len(sources)} were asked for",
             hint="choose one: " + ", ".join(f"--signature {s.signature}" for s in sources[:4]),
         )
-    return _graph(sources[0], inputs or {}, outputs, checks)
+    return _graph(replace(sources[0], op_outputs=op_outputs), inputs or {}, outputs, checks)
 
 
 def load_all(
@@ -51,6 +54,7 @@ def load_all(
     signature: str | None = None,
     tag: str | None = None,
     checks: Checks = "drop",
+    op_outputs: OpOutputs = MappingProxyType({}),
 ) -> list[Graph]:
     """Read a model: a graph for each signature meant.
 
@@ -62,9 +66,10 @@ def load_all(
     signature, tag: which of a SavedModel's; several names joined by commas, or "all";
         default: "serving_default" and "serve", or the only.
     checks: "keep" ties what runs behind an Assert to it: see guards.py.
+    op_outputs: op of the user's -> names of its outputs.
     Raises UnreadableModel, UnknownName, ShapeNeeded, ModelError, UsageError, ToolchainError.
     """
-    sources = read_model(model, signature, tag)
+    sources = [replace(s, op_outputs=op_outputs) for s in read_model(model, signature, tag)]
     if len(sources) == 1:
         return [_graph(sources[0], inputs or {}, outputs, checks)]
     if outputs:
@@ -85,7 +90,7 @@ def _shared_out(sources: Sequence[Source], inputs: Shapes) -> list[Shapes]:
 def _graph(source: Source, inputs: Shapes, outputs: Sequence[str] | None, checks: Checks) -> Graph:
     """The part of a model that computes its outputs from its inputs."""
     names = source.names
-    nodes, functions = _checked(source.graph_def, checks)
+    nodes, functions = _checked(source, checks)
     chosen_outputs = choose_outputs(nodes, outputs, names)
     made: dict[str, Function] = {}
     cut = [names.ref(name, names.inputs) for name in (*names.inputs, *inputs)]
@@ -106,15 +111,16 @@ def _graph(source: Source, inputs: Shapes, outputs: Sequence[str] | None, checks
     return without_unread(replace(graph, hosts=hosts))
 
 
-def _checked(graph_def: Any, checks: Checks) -> tuple[dict[str, Node], Library]:
+def _checked(source: Source, checks: Checks) -> tuple[dict[str, Node], Library]:
     """Nodes and functions, with guards where checks are kept."""
+    graph_def = source.graph_def
     nodes = _nodes(graph_def)
     protos = {f.signature.name: f for f in graph_def.library.function}
     if checks == "keep":
         nodes = with_guards(nodes, checking_functions(protos))
     else:
         say_dropped(nodes, protos)
-    return nodes, library(protos, checks)
+    return nodes, library(protos, checks, source.op_outputs)
 
 
 def _nodes(proto: Any) -> dict[str, Node]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from dlcc.compiler.errors import ModelError
@@ -78,8 +79,12 @@ def _without_frames(
     return nodes
 
 
-def library(protos: Mapping[str, Any], checks: Checks = "drop") -> Library:
-    """The functions of a GraphDef, without TF1's control flow."""
+def library(
+    protos: Mapping[str, Any],
+    checks: Checks = "drop",
+    op_outputs: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> Library:
+    """The functions of a GraphDef, without TF1's control flow. op_outputs: as of `Library`."""
     checking = checking_functions(protos) if checks == "keep" else set[str]()
 
     def clean(function: Function, made: dict[str, Function]) -> tuple[Node, ...]:
@@ -88,4 +93,4 @@ def library(protos: Mapping[str, Any], checks: Checks = "drop") -> Library:
             nodes = with_guards(nodes, checking, f"{function.name}/")
         return lowered(nodes, function.arguments, function.results, made)
 
-    return Library(protos, clean)
+    return Library(protos, clean, op_outputs)

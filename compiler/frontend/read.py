@@ -11,7 +11,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ class Source:
 
     names: what the signature calls inputs and outputs.   checkpoint: values of its variables.
     options: the tag and signature that were chosen, to show.
+    op_outputs: op of the user's -> names of its outputs.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Source:
     names: Names = NO_NAMES
     checkpoint: Checkpoint | None = None
     options: tuple[tuple[str, str], ...] = ()
+    op_outputs: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def signature(self) -> str:

@@ -74,13 +74,15 @@ class Kernel:
 
 @dataclass(slots=True)
 class Op:
-    """One op. replaces: whether it may stand for one of dlcc's own."""
+    """One op. replaces: whether it may stand for one of dlcc's own.
+    outputs: their names, in their order; () where it has one."""
 
     name: str
     convert: Converter | None = None
     shape: Shape | None = None
     kernels: list[Kernel] = field(default_factory=list)
     replaces: bool = False
+    outputs: tuple[str, ...] = ()
 
 
 class UserOps:
@@ -102,13 +104,17 @@ class UserOps:
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
 
-    def op(self, *names: str, replaces: bool = False) -> Callable[[Converter], Converter]:
+    def op(
+        self, *names: str, replaces: bool = False, outputs: Sequence[str] = ()
+    ) -> Callable[[Converter], Converter]:
         """Register a converter: (emitter, node) -> the outputs of a node, as Relax expressions.
 
-        replaces: the op is one that dlcc has, and this converter is to be used instead."""
+        replaces: the op is one that dlcc has, and this converter is to be used instead.
+        outputs: the names of the op's outputs, in their order, of an op that TensorFlow itself does
+        not have: functions of a SavedModel tell them by name."""
 
         def register(convert: Converter) -> Converter:
-            for op in self._own(names, replaces):
+            for op in self._own(names, replaces, outputs):
                 if op.convert is not None:
                     raise UsageError(f"{self}: {op.name} has two converters")
                 op.convert = convert
@@ -116,15 +122,17 @@ class UserOps:
 
         return register
 
-    def shape(self, *names: str, replaces: bool = False) -> Callable[[Shape], Shape]:
+    def shape(
+        self, *names: str, replaces: bool = False, outputs: Sequence[str] = ()
+    ) -> Callable[[Shape], Shape]:
         """Register a shape rule: (node, inputs) -> the outputs, as `Tensor`.
 
         Needed where kernels are given as source and there is no converter; where there is one, it
-        is held against the rule.   replaces: as of `op`; without a converter dlcc's own stays in
-        use for targets without a kernel."""
+        is held against the rule.   replaces, outputs: as of `op`; without a converter dlcc's own
+        stays in use for targets without a kernel."""
 
         def register(shape: Shape) -> Shape:
-            for op in self._own(names, replaces):
+            for op in self._own(names, replaces, outputs):
                 if op.shape is not None:
                     raise UsageError(f"{self}: {op.name} has two shape rules")
                 op.shape = shape
@@ -193,16 +201,19 @@ class UserOps:
                     hint=f'add @OPS.op("{op.name}") or OPS.kernel("{op.name}", …)',
                 )
 
-    def _own(self, names: Sequence[str], replaces: bool) -> list[Op]:
+    def _own(
+        self, names: Sequence[str], replaces: bool = False, outputs: Sequence[str] = ()
+    ) -> list[Op]:
         if not names or not all(names):
             raise UsageError(f"{self}: an op without a name")
         found = [self.ops.setdefault(name, Op(name)) for name in names]
         for op in found:
             op.replaces = op.replaces or replaces
+            op.outputs = tuple(outputs) or op.outputs
         return found
 
     def _add(self, name: str, kernel: Kernel) -> None:
-        (op,) = self._own([name], False)
+        (op,) = self._own([name])
         for target in kernel.targets:
             if any(target in other.targets for other in op.kernels):
                 raise UsageError(f"{self}: {name} has two kernels for {target}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from dlcc.compiler.errors import UsageError
 from dlcc.compiler.frontend.graph import Graph, Node
+from dlcc.compiler.frontend.op_outputs import OUTPUTS
 from dlcc.compiler.frontend.ops import TF_OPS
 from dlcc.compiler.frontend.ops.table import OpTable, Row
 from dlcc.compiler.user_ops.convert import converter
@@ -29,6 +30,12 @@ class OpsInForce:
 
     table: OpTable
     sets: tuple[UserOps, ...] = ()
+
+    @property
+    def outputs(self) -> dict[str, tuple[str, ...]]:
+        """Op of a user, which TensorFlow need not have -> names of its outputs."""
+        ops = (op for own in self.sets for op in own.ops.values())
+        return {op.name: op.outputs for op in ops if op.outputs or op.name not in OUTPUTS}
 
     def of(self, op: str) -> tuple[UserOps, Op] | None:
         """The set that an op is from, with what it says of it; None for one of dlcc's own."""

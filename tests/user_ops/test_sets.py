@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from ops_files import HEAD, IN_C, IN_OPENCL, SHAPE, TE, C, write
 
-from dlcc.compiler.errors import BadNode, UnsupportedOps, UsageError
+from dlcc.compiler import compile
+from dlcc.compiler.errors import BadNode, ModelError, UnsupportedOps, UsageError
 from dlcc.compiler.user_ops import UserOps
 from dlcc.compiler.user_ops.load import GROUP, load_sets
 from dlcc.compiler.user_ops.rows import op_rows
 from dlcc.compiler.user_ops.table import ops_in_force
-from dlcc.compiler.user_ops.trial import compile_op, run_op
+from dlcc.compiler.user_ops.trial import compile_op, one_node, run_op
 
 X = np.arange(6, dtype="float32").reshape(2, 3)
 
@@ -181,3 +182,39 @@ def test_a_container_records_what_it_is_made_by(tmp_path: Path) -> None:
     }
     assert compile_op("Relu", [X], ops=[path]).manifest.options == {}
     assert HEAD not in str(options)
+
+
+TWO = """
+@OPS.op("Two", outputs=("low", "high"))
+def two(g, node):
+    x = g.arg(node, 0)
+    return [g.te(lambda t: te.compute(t.shape, lambda *i: t(*i) + k), x) for k in (1, 2)]
+"""
+
+
+def within_a_function(first: str, second: str) -> object:
+    """A GraphDef that calls a function, which gives two outputs of an op, by name."""
+    graph = one_node("Call", [X], {})
+    function = graph.library.function.add()
+    function.signature.name = "Call"
+    function.signature.input_arg.add(name="x", type=1)
+    function.node_def.add(name="made", op="Two", input=["x"])
+    for name, output in (("y", first), ("z", second)):
+        function.signature.output_arg.add(name=name, type=1)
+        function.ret[name] = f"made:{output}:0"
+    return graph
+
+
+def test_outputs_of_functions_are_told_by_name(tmp_path: Path) -> None:
+    path = write(tmp_path, TWO)
+    container = compile(within_a_function("high", "low"), outputs=["Call", "Call:1"], ops=[path])
+    high, low = run_op(container, [X])
+    np.testing.assert_array_equal(high, X + 2)
+    np.testing.assert_array_equal(low, X + 1)
+
+
+@pytest.mark.parametrize("names", ['outputs=("low", "other")', ""])
+def test_outputs_that_have_no_number_are_told(names: str, tmp_path: Path) -> None:
+    path = write(tmp_path, TWO.replace('outputs=("low", "high")', names))
+    with pytest.raises(ModelError, match="the op Two has an output 'high' beside 'low'"):
+        compile(within_a_function("low", "high"), ops=[path])
