@@ -21,7 +21,7 @@ from dlcc.compiler.cli.benches import bench
 from dlcc.compiler.cli.devices import device
 from dlcc.compiler.cli.inspection import diff, info
 from dlcc.compiler.cli.look import view
-from dlcc.compiler.cli.models import check, compile_model, info
+from dlcc.compiler.cli.models import check, compile_model
 from dlcc.compiler.cli.ops import ops
 from dlcc.compiler.cli.profiles import profile
 from dlcc.compiler.cli.records import records

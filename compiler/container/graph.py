@@ -17,6 +17,8 @@ from tvm import relax
 from tvm.ir import Call, GenericConst, IRModule
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
+from dlcc.targets.user.choose import one_form
+from dlcc.targets.user.kernel import user_kernel
 from dlcc.targets.views import view_of
 
 # Below this a reference costs more than the value, and shapes or axes are best left readable.
@@ -88,14 +90,17 @@ def decode_graph(content: bytes, weights: Sequence[np.ndarray]) -> IRModule:
 
 
 def count_ops(module: IRModule) -> tuple[dict[str, int], int]:
-    """Operator -> number of calls in `main`, and the elements of all its constants."""
+    """Operator -> number of calls in `main`, and the elements of all its constants.
+
+    An op of a user's is one, whatever kernels it has."""
+    module = one_form(module)
     ops: Counter[str] = Counter()
     elements = 0
 
     def visit(expr: relax.Expr) -> None:
         nonlocal elements
         if isinstance(expr, Call):
-            ops[_op_name(expr)] += 1
+            ops[_op_name(expr, module)] += 1
         elif isinstance(expr, GenericConst) and isinstance(expr.value, tvm.runtime.Tensor):
             elements += int(np.prod(expr.value.shape, dtype=np.int64))
 
@@ -105,9 +110,11 @@ def count_ops(module: IRModule) -> tuple[dict[str, int], int]:
     return dict(sorted(ops.items())), elements
 
 
-def _op_name(call: Call) -> str:
-    """`relax.nn.conv2d`; for a call of a kernel of the module, the kernel's name."""
+def _op_name(call: Call, module: IRModule) -> str:
+    """`relax.nn.conv2d`; for a call of a kernel of the module, its name or the user's op."""
     name = str(getattr(call.op, "name", getattr(call.op, "name_hint", "call")))
     if name.startswith("relax.call_tir"):
+        if (given := user_kernel(module[call.args[0]])) is not None:
+            return given.op
         return str(call.args[0].name_hint)
     return name

@@ -16,6 +16,8 @@ from dlcc.compiler.network.merge import merged
 from dlcc.compiler.network.network import Attribute, Dim, Layer, Network, Role, Tensor
 from dlcc.compiler.network.words import KERNELS, Word, attribute, word_of
 from dlcc.targets.names import nodes_of
+from dlcc.targets.user.choose import one_form
+from dlcc.targets.user.kernel import user_kernel
 from dlcc.targets.views import view_of
 
 
@@ -41,7 +43,7 @@ def network_of(
     Values of constants are views of the module's, not copies. The body of a loop or branch is one
     layer. Functions that `main` calls are not looked into.
     """
-    reading = _Reading(module)
+    reading = _Reading(module := one_form(module))
     for param, spec in zip(module["main"].params, inputs, strict=False):
         reading.bind(param, reading.tensor(spec.name, param.ty, "input"))
     taken = tuple(reading.tensors)
@@ -144,7 +146,8 @@ class _Reading:
             return Word("While", dict), list(value.args), {"function": self._stem(value.op)}
         operator = str(value.op.name)
         if operator.startswith("relax.call_tir"):
-            kernel = self._stem(value.args[0])
+            given = user_kernel(self.module[value.args[0]])
+            kernel = given.op if given else self._stem(value.args[0])
             return Word(KERNELS.get(kernel, kernel), dict), _operands(value), {}
         word = _exact(word_of(operator), value)
         attributes = dict(word.attributes(value.attrs)) if value.attrs is not None else {}

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from dlcc.compiler.container import open_container
 from dlcc.compiler.errors import UsageError, did_you_mean
 from dlcc.compiler.network.network import Dim, Network
+
+if TYPE_CHECKING:
+    from dlcc.compiler.user_ops import UserOps
 
 ZIP = b"PK\x03\x04"
 
@@ -29,17 +34,18 @@ def read_network(
     tag: str | None = None,
     inputs: Mapping[str, Sequence[Dim | None] | None] | None = None,
     outputs: Sequence[str] | None = None,
+    ops: Sequence[str | os.PathLike[str] | UserOps] = (),
 ) -> Network:
     """The layers of a TensorFlow model, of a container, or of a DLC of Qualcomm's tools.
 
     A model is imported and optimised as for compiling, so that it and its container show the same
     layers; the values of a container's constants are mapped from the file. Nothing is executed.
-    signature: which of several.   tag, inputs, outputs: of a model, as for `compile`.
+    signature: which of several.   tag, inputs, outputs, ops: of a model, as for `compile`.
     Raises BadContainer, UnreadableModel, UnsupportedOps, BadNode, UsageError.
     """
     path = Path(path)
     if not is_container(path):
-        return _of_model(path, signature, tag, inputs, outputs)
+        return _of_model(path, signature, tag, inputs, outputs, ops)
     if tag or inputs or outputs:
         raise UsageError(
             f"{path} is a container, whose inputs and outputs are what they are",
@@ -54,14 +60,18 @@ def _of_model(
     tag: str | None,
     inputs: Mapping[str, Sequence[Dim | None] | None] | None,
     outputs: Sequence[str] | None,
+    ops: Sequence[str | os.PathLike[str] | UserOps],
 ) -> Network:
     from dlcc.compiler.frontend.load import load
     from dlcc.compiler.frontend.translate import translate
     from dlcc.compiler.network.from_module import network_of
     from dlcc.compiler.passes.pipeline import optimize
+    from dlcc.compiler.user_ops.table import ops_in_force
 
-    graph = load(path, inputs, outputs, signature=signature, tag=tag)
-    made = translate(graph)
+    in_force = ops_in_force(ops)
+    which: Any = {"signature": signature, "tag": tag, "op_outputs": in_force.outputs}
+    graph = load(path, inputs, outputs, **which)
+    made = translate(graph, table=in_force.table)
     return network_of(
         optimize(made.module),
         name=graph.name,

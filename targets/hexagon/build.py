@@ -148,9 +148,8 @@ def _linked(made: Made) -> bytes:
         try:
             return link_program(objects, "hexagon", ["_start"])
         except ToolchainError as error:
-            for kernel in made.users:
-                if lacking := users.missing_functions(kernel, error.what):
-                    raise lacking from error
+            if lacking := users.missing_functions(made.users, error.what):
+                raise lacking from error
             hint = (
                 "float32 has all of mathematics there, float64 only the most common: cast it in "
                 "the model, or compile for host or arm with the runtime tvm"

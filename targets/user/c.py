@@ -75,8 +75,8 @@ def compile_kernels(
             made += compile_c(sources([kernel]), triple, flags, own, FLAGS)
         except ToolchainError as error:
             raise _refused(kernel, error) from error
-        if hosted:
-            _require_functions(kernel, made[-1], triple, own)
+    if hosted and kernels:
+        _require_functions(kernels, made, triple, folder)
     return made
 
 
@@ -101,25 +101,32 @@ def _processor(triple: str, mcpu: str) -> list[str]:
     return [f"-march={mcpu}" if triple.startswith("x86") else f"-mcpu={mcpu}"]
 
 
-def _require_functions(kernel: UserKernel, made: Path, triple: str, folder: Path) -> None:
-    """Raise ToolchainError for a function that is neither in the source nor in the C library."""
+def _require_functions(
+    kernels: Sequence[UserKernel], objects: Sequence[Path], triple: str, folder: Path
+) -> None:
+    """Raise ToolchainError for a function that is neither in a source nor in the C library."""
     try:
-        link_shared([made], triple, [kernel.symbol], folder)
+        link_shared(objects, triple, [kernel.symbol for kernel in kernels], folder)
     except ToolchainError as error:
-        if missing := missing_functions(kernel, error.what):
+        if missing := missing_functions(kernels, error.what):
             raise missing from error
         raise
 
 
-def missing_functions(kernel: UserKernel, said: str) -> ToolchainError | None:
-    """The error for functions that a kernel calls and nobody has, if a linker said that."""
-    names = dict.fromkeys(re.findall(r"undefined symbol: (\w+)", said))
-    if not names or kernel.symbol not in said:
-        return None
-    return ToolchainError(
-        f"{kernel.file} (op {kernel.op} of {kernel.by}) calls {', '.join(names)}, which is nowhere",
-        hint=f"define it in {kernel.file}; what every target has is in {HEADER}",
-    )
+def missing_functions(kernels: Sequence[UserKernel], said: str) -> ToolchainError | None:
+    """The error for functions that a kernel calls and nobody has, if a linker said that.
+
+    The objects of a kernel are in a folder that has its symbol for a name."""
+    for kernel in kernels:
+        told = said.split("undefined symbol: ")[1:]
+        names = dict.fromkeys(re.findall(r"^\w+", t)[0] for t in told if kernel.symbol in t)
+        if names:
+            return ToolchainError(
+                f"{kernel.file} (op {kernel.op} of {kernel.by}) calls {', '.join(names)}, which is "
+                "nowhere",
+                hint=f"define it in {kernel.file}; what every target has is in {HEADER}",
+            )
+    return None
 
 
 def _refused(kernel: UserKernel, error: ToolchainError) -> ToolchainError:

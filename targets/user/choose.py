@@ -22,9 +22,17 @@ def chosen(mod: IRModule, kind: str, beside: str = "") -> IRModule:
     beside: the kind of CPU beside an accelerator, which runs what has no other form.
     Raises NoFormForTarget where there is none at all.
     """
+    return _rewritten(mod, _Chooser(mod, kind, beside))
+
+
+def one_form(mod: IRModule) -> IRModule:
+    """The module with one form of each op: to show it, not to build it."""
+    return _rewritten(mod, _Chooser(mod, "", ""))
+
+
+def _rewritten(mod: IRModule, found: _Chooser) -> IRModule:
     if not any(True for _ in user_kernels(mod)):
         return mod
-    found = _Chooser(mod, kind, beside)
     try:
         for var in sorted(mod.get_global_vars(), key=lambda v: str(v.name_hint)):
             if isinstance(mod[var], relax.Function):
@@ -42,6 +50,8 @@ CHOSEN = "dlcc.chosen"
 
 @mutator
 class _Chooser(PyExprMutator):  # type: ignore[misc]
+    """kind: of the target that takes its kernels; "": the last of each op is taken."""
+
     def __init__(self, mod: IRModule, kind: str, beside: str) -> None:
         super().__init__(mod)
         self.mod, self.kind, self.beside = mod, kind, beside
@@ -57,6 +67,8 @@ class _Chooser(PyExprMutator):  # type: ignore[misc]
             return call
         operands = list(call.args[1].fields)
         others = operands[kernel.inputs :]
+        if not self.kind:
+            return self._taken(call, func, kernel, operands)
         if self.kind in kernel.targets or (not others and self.beside in kernel.targets):
             return self._taken(call, func, kernel, operands)
         if not others:
