@@ -69,7 +69,19 @@ def prepare(
     _require_shapes(graphs[0])
     translated = translate(graphs[0], table=in_force.table)
     specs = tuple(TensorSpec(s.name, s.dtype, s.shape) for s in translated.inputs)
-    return Prepared(graphs[0].name, optimize(translated.module), chip, specs)
+    module = optimize(translated.module)
+    _say_untuned(module, chip)
+    return Prepared(graphs[0].name, module, chip, specs)
+
+
+def _say_untuned(module: IRModule, chip: Chip) -> None:
+    """Kernels of users have no knobs; where they have a form besides, other targets tune that."""
+    from dlcc.targets.user.kernel import user_kernels
+
+    own = {k.op: k for _, k in user_kernels(module) if chip.kind in k.targets}
+    for op, kernel in sorted(own.items()):
+        what = kernel.file or "a schedule"
+        log.info("%s: %s of %s is not tuned: %s makes it", chip.name, op, kernel.by, what)
 
 
 def _one_chip(target: str) -> Chip:

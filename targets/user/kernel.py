@@ -21,6 +21,8 @@ from typing import Any
 from tvm import tirx
 from tvm.ir import IRModule
 
+from dlcc.targets.errors import ToolchainError
+
 ATTRIBUTE = "dlcc.user_kernel"
 KINDS = ("host", "arm", "opencl", "hexagon")
 IN_C = ("host", "arm", "hexagon")  # the kinds whose source is C; that of the others is OpenCL C
@@ -64,8 +66,8 @@ class UserKernel:
     @property
     def unit(self) -> str:
         """Name of the source as a file of ours."""
-        stem, _, suffix = self.file.rpartition(".")
-        return f"user_{re.sub(r'[^A-Za-z0-9_]', '_', stem)}_{self.symbol[-12:]}.{suffix}"
+        stem = re.sub(r"[^A-Za-z0-9_]", "_", self.file.rpartition(".")[0])
+        return f"user_{stem}_{self.symbol[-12:]}.{'c' if self.is_c else 'cl'}"
 
     def attribute(self) -> str:
         """The value of ATTRIBUTE."""
@@ -73,11 +75,22 @@ class UserKernel:
 
 
 def user_kernel(func: Any) -> UserKernel | None:
-    """What a function says of itself; None for any that no user gave."""
+    """What a function says of itself; None for any that no user gave.
+
+    Raises ToolchainError for what is damaged: the module may come out of a file."""
     if not isinstance(func, tirx.PrimFunc) or func.attrs is None or ATTRIBUTE not in func.attrs:
         return None
-    row = json.loads(str(func.attrs[ATTRIBUTE]))
-    return UserKernel(**{**row, "targets": tuple(row["targets"])})
+    try:
+        row = json.loads(str(func.attrs[ATTRIBUTE]))
+        found = UserKernel(**{**row, "targets": tuple(row["targets"])})
+        if not re.fullmatch(r"([A-Za-z_]\w*)?", found.function) or "\n" in found.file:
+            raise ValueError("a name is none")
+    except (ValueError, KeyError, TypeError) as error:
+        raise ToolchainError(
+            f"the graph has a kernel of a user's that is damaged: {error}",
+            hint="compile the model again",
+        ) from error
+    return found
 
 
 def user_kernels(mod: IRModule) -> Iterator[tuple[str, UserKernel]]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ops_files import IN_C, IN_OPENCL, OPENCL, SHAPE, TE, C, write
+from tvm import tirx
 
 from dlcc.compiler import compile
 from dlcc.compiler.container import Container
@@ -16,6 +17,7 @@ from dlcc.compiler.errors import BadNode, NoFormForTarget, ToolchainError
 from dlcc.compiler.frontend.schema import message_class
 from dlcc.compiler.user_ops.trial import compile_op, one_node, run_op
 from dlcc.targets.user.emit import C_TYPES, OPENCL_TYPES
+from dlcc.targets.user.kernel import ATTRIBUTE, UserKernel, user_kernel
 
 X = np.random.default_rng(0).normal(size=(7, 13)).astype("float32")
 
@@ -278,3 +280,16 @@ def test_a_container_shows_one_layer(tmp_path: Path) -> None:
     container = compile_op("Twice", [X], ops=[path])
     assert container.signature().ops == {"Twice": 1}
     assert [(layer.name, layer.op) for layer in container.network().layers] == [("Twice", "Twice")]
+
+
+@pytest.mark.parametrize(
+    "value", ["", "{}", "[]", '{"targets": 3}', '{"function": "../x"}', '{"file": "a\\nb"}']
+)
+def test_a_damaged_description_is_told(value: str) -> None:
+    """A module may come out of a file."""
+    whole = json.loads(UserKernel("Op", "mine 3", ("host",), 1).attribute())
+    if value.startswith('{"'):
+        value = json.dumps({**whole, **json.loads(value)})
+    func = tirx.PrimFunc([], tirx.Evaluate(0)).with_attr(ATTRIBUTE, value)
+    with pytest.raises(ToolchainError, match="a kernel of a user's that is damaged"):
+        user_kernel(func)
