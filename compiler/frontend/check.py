@@ -162,7 +162,7 @@ def _stop_before(graph: Graph, missing: Sequence[Node]) -> str:
             if source and ref.node not in bad and source.op not in _NO_PLACE_TO_CUT:
                 last[ref] = None
     missing = [n for n in missing if n is graph.by_name.get(n.name)]  # not inside of functions
-    add = "add a converter (CONTRIBUTING.md, 'add an op')"
+    add = "add a converter (`dlcc ops new NAME`, docs/user-ops.md)"
     if not last:
         return add
     options = " ".join(f"--output {ref.node if ref.index == 0 else ref}" for ref in list(last)[:3])

@@ -53,6 +53,7 @@ Number: TypeAlias = "int | float | Dim"
 Shape: TypeAlias = Callable[[Node, Sequence[Tensor]], "Tensor | Sequence[Tensor]"]
 Scalars: TypeAlias = Callable[[Node, Sequence[Tensor], Sequence[Tensor]], Sequence[Number]]
 GridRule: TypeAlias = Callable[[Node, Sequence[Tensor], Sequence[Tensor]], Grid]
+PartsRule: TypeAlias = Callable[[Node, Sequence[Tensor], Sequence[Tensor]], Dim]
 ScheduleRule: TypeAlias = Callable[[Any], None]  # takes tvm.s_tir.Schedule
 
 
@@ -61,7 +62,8 @@ class Kernel:
     """A kernel of an op for some kinds of targets: a function in a source, or a schedule.
 
     path, text: of the source.   scalars: what the function takes behind the tensors.
-    grid: of OpenCL C.   rule: a schedule of the converter's kernel, in place of a source."""
+    grid: of OpenCL C.   parts: of C, for threads.
+    rule: a schedule of the converter's kernel, in place of a source."""
 
     targets: tuple[str, ...]
     path: Path | None = None
@@ -69,6 +71,7 @@ class Kernel:
     function: str = ""
     scalars: Scalars | None = None
     grid: GridRule | None = None
+    parts: PartsRule | None = None
     rule: ScheduleRule | None = None
 
 
@@ -149,13 +152,16 @@ class UserOps:
         function: str | None = None,
         scalars: Scalars | None = None,
         grid: GridRule | None = None,
+        parts: PartsRule | None = None,
     ) -> None:
         """Add a kernel in C (.c; for host, arm, hexagon) or in OpenCL C (.cl; for opencl).
 
         target: kinds, joined by commas.   source: its file.   function: in it; default: the name of
         the file.   It takes a pointer for each input, one for each output, and `scalars`: ints as
         int64_t or long, floats as float; default: the elements of the first output.
-        grid: of OpenCL C; default: a work-item for each element of the first output."""
+        grid: of OpenCL C; default: a work-item for each element of the first output.
+        parts: of C: how many parts threads may share out; the function then takes two more int32_t,
+        the first part to compute and the one behind the last."""
         path = self.file.parent / source
         targets = self._targets(op, target)
         language = LANGUAGES.get(path.suffix)
@@ -170,9 +176,12 @@ class UserOps:
             raise UsageError(
                 f"{self}: {name!r} is no name of a function", hint="name it with function=…"
             )
-        if grid is not None and language == "C":
-            raise UsageError(f"{self}: {path.name} is C, which has no grid", hint="leave grid away")
-        self._add(op, Kernel(targets, path, self._text(path), name, scalars, grid))
+        if (grid if language == "C" else parts) is not None:
+            raise UsageError(
+                f"{self}: {path.name} is {language}, which has no {'grid' if grid else 'parts'}",
+                hint="grid is of OpenCL C, parts of C",
+            )
+        self._add(op, Kernel(targets, path, self._text(path), name, scalars, grid, parts))
 
     def schedule(self, op: str, *, target: str, rule: ScheduleRule) -> None:
         """Add a schedule of the one kernel that the op's converter makes.

@@ -48,6 +48,8 @@ def source_form(
     inputs, outputs = ends
     numbers = _numbers(kernel, node, inputs, outputs)
     kinds = "".join("f" if isinstance(n, float) else "i" for n in numbers)
+    parts = None if kernel.parts is None else kernel.parts(node, inputs, outputs)
+    kinds += "pp" if parts is not None else ""
     is_c = kernel.path.suffix == ".c"
     declare = c_prototype if is_c else opencl_prototype
     dtypes = [t.dtype for t in inputs], [t.dtype for t in outputs]
@@ -64,7 +66,7 @@ def source_form(
     launch = None if is_c else _launch(kernel, node, inputs, outputs)
     arrays = [Array(t.shape, t.dtype) for t in outputs]
     name = f"{told.name}_form"
-    compute = calling(told, arrays, numbers, launch)
+    compute = calling(told, arrays, numbers, launch, parts)
     made = g.te(compute, *args, *others, name=name, attrs=attributes(told))
     return _parts(made, len(outputs))
 

@@ -12,6 +12,7 @@ from dlcc.targets.user.kernel import ATTRIBUTE, UserKernel
 
 Number: TypeAlias = "int | float | tirx.Expr"  # an expression is a size that is open
 AXES = "xyz"
+PIECES = 64  # that the parts of a kernel in C are dealt out in: more than a phone has cores
 OPAQUE = 8  # TVM's OpPatternKind of a kernel that nothing is fused with
 
 C_TYPES = {
@@ -44,9 +45,9 @@ class Launch:
 def c_prototype(function: str, reads: Sequence[str], writes: Sequence[str], rest: str) -> str:
     """How a function in C is declared. reads, writes: dtypes.
 
-    rest: "i" for each whole number behind them, "f" for each float."""
+    rest: "i" for each whole number behind them, "f" for each float, "p" for a part."""
     types = [f"const {C_TYPES[d]} *" for d in reads] + [f"{C_TYPES[d]} *" for d in writes]
-    types += ["int64_t" if kind == "i" else "float" for kind in rest]
+    types += [{"i": "int64_t", "f": "float", "p": "int32_t"}[kind] for kind in rest]
     return f"void {function}({', '.join(types)});"
 
 
@@ -68,16 +69,23 @@ def calling(
     outputs: Sequence[Array],
     numbers: Sequence[Number],
     launch: Launch | None = None,
+    parts: Number | None = None,
 ) -> Callable[..., Any]:
-    """A tensor expression whose body is one call of the function in the source.
+    """A tensor expression whose body is a call of the function in the source.
 
+    launch: of OpenCL C.   parts: of C: how many there are, which threads share; each call is told
+    the first of its parts and the one behind its last.
     Its operands are the kernel's, and what computes the same elsewhere, which it leaves alone."""
 
     def compute(*operands: te.Tensor) -> Any:
         def emit(ins: Sequence[Any], outs: Sequence[Any]) -> tirx.Stmt:
             pointers = [b.data for b in (*ins[: kernel.inputs], *outs)]
-            call = tirx.call_extern("void", kernel.symbol, *pointers, *map(_number, numbers))
-            return _launched(tirx.Evaluate(call), launch)
+
+            def call(*more: tirx.Expr) -> tirx.Stmt:
+                arguments = [*pointers, *map(_number, numbers), *more]
+                return tirx.Evaluate(tirx.call_extern("void", kernel.symbol, *arguments))
+
+            return _launched(call(), launch) if parts is None else _shared(call, parts)
 
         shapes, dtypes = [o.shape for o in outputs], [o.dtype for o in outputs]
         return te.extern(shapes, list(operands), emit, dtype=dtypes, name=kernel.function)
@@ -89,6 +97,21 @@ def _number(value: Number) -> tirx.Expr:
     if isinstance(value, float):
         return tirx.const(value, "float32")
     return tirx.const(value, "int64") if isinstance(value, int) else tirx.Cast("int64", value)
+
+
+def _shared(call: Callable[..., tirx.Stmt], parts: Number) -> tirx.Stmt:
+    """Calls for a piece of the parts each, in parallel.
+
+    Numbers of parts are int32: TVM would narrow those of 64 bits that depend on a loop, and the
+    function would be called with other arguments than it takes."""
+    count = _number(parts)
+    pieces = tirx.min(count, tirx.const(PIECES, "int64"))
+    piece = tirx.Var("piece", "int64")
+    first = tirx.floordiv(piece * count, pieces)
+    behind = tirx.floordiv((piece + 1) * count, pieces)
+    zero = tirx.const(0, "int64")
+    body = call(tirx.Cast("int32", first), tirx.Cast("int32", behind))
+    return tirx.For(piece, zero, pieces, tirx.ForKind.PARALLEL, body)
 
 
 def _launched(body: tirx.Stmt, launch: Launch | None) -> tirx.Stmt:

@@ -293,3 +293,64 @@ def test_a_damaged_description_is_told(value: str) -> None:
     func = tirx.PrimFunc([], tirx.Evaluate(0)).with_attr(ATTRIBUTE, value)
     with pytest.raises(ToolchainError, match="a kernel of a user's that is damaged"):
         user_kernel(func)
+
+
+PARTS = """
+@OPS.shape("Parts")
+def parts_shape(node, inputs):
+    return [inputs[0], Tensor((inputs[0].shape[0],), "int64")]
+OPS.kernel("Parts", target="host,arm,hexagon", source="parts.c",
+           parts=lambda node, inputs, outputs: outputs[0].shape[0],
+           scalars=lambda node, inputs, outputs: [outputs[0].shape[1]])
+"""
+IN_PARTS = """
+#include "dlcc_kernel.h"
+
+void parts(const float *x, float *y, int64_t *firsts, int64_t columns,
+           int32_t first, int32_t behind)
+{
+    for (int64_t row = first; row < behind; row++) {
+        firsts[row] = first;
+        for (int64_t i = row * columns; i < (row + 1) * columns; i++) {
+            y[i] = 2.0f * x[i];
+        }
+    }
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("target", "runtime"),
+    [("host", None), ("host", "aot"), pytest.param("hexagon", None, marks=TARGETS[2].marks)],
+)
+@pytest.mark.parametrize("rows", [1, 200])
+def test_parts_for_threads(rows: int, target: str, runtime: str | None, tmp_path: Path) -> None:
+    (tmp_path / "parts.c").write_text(IN_PARTS)
+    path = write(tmp_path, PARTS)
+    x = np.random.default_rng(0).normal(size=(rows, 5)).astype("float32")
+    graph = one_node("Parts", [x], {})
+    outputs = ["Parts", "Parts:1"]
+    check_parts(compile(graph, target, runtime=runtime, outputs=outputs, ops=[path]), x)
+
+
+def test_parts_of_open_dimensions(tmp_path: Path) -> None:
+    (tmp_path / "parts.c").write_text(IN_PARTS)
+    path = write(tmp_path, PARTS)
+    graph = one_node("Parts", [X], {})
+    graph.node[0].attr["shape"].shape.dim[0].size = -1
+    container = compile(
+        graph, inputs={"input_0": ("n", 13)}, outputs=["Parts", "Parts:1"], ops=[path]
+    )
+    for rows in (1, 65, 300):
+        check_parts(container, np.full((rows, 13), rows, "float32"))
+
+
+def check_parts(container: Container, x: np.ndarray) -> None:
+    """Every row is computed, by one of at most 64 calls."""
+    found, firsts = run_op(container, [x])
+    np.testing.assert_array_equal(found, 2 * x)
+    pieces = len(set(firsts.tolist()))
+    assert pieces == min(len(x), 64)
+    np.testing.assert_array_equal(firsts, np.sort(firsts))
+    assert firsts[0] == 0
+    assert (firsts <= np.arange(len(x))).all()

@@ -38,6 +38,7 @@ BROKEN = {
     "no such kind": (IN_C.replace("hexagon", "hexagom"), "hexagom, which is no kind of target"),
     "not a function": (IN_C.replace('c")', 'c", function="a b")'), "no name of a function"),
     "grid for C": (IN_C.replace('c")', 'c", grid=print)'), "has no grid"),
+    "parts for a GPU": (IN_OPENCL.replace('l")', 'l", parts=print)'), "has no parts"),
     "ours": (TE.replace('"Twice"', '"Relu"'), "has the op Relu, which dlcc has, too"),
 }
 
