@@ -67,7 +67,7 @@ def compile(
         in_force = _in_force(ops)
         which: Any = {"signature": signature, "tag": tag, "op_outputs": in_force.outputs}
         graphs = load_all(model, inputs, outputs, checks=checks, **which)
-        _require_shapes(graphs, ways)
+        require_shapes(graphs, [chip.kind for chip, runtime, _ in ways if runtime.static_shapes])
     parts = [_compiled(graph, ways, checks, in_force, times_s) for graph in graphs]
     return _packaged(graphs, parts, ways, _options(graphs, fp16, in_force), times_s)
 
@@ -158,10 +158,9 @@ def _ways(
     return [(chip, kind(chip.kind).run_by(runtime), choices_for(chip, database)) for chip in chips]
 
 
-def _require_shapes(graphs: Sequence[Graph], ways: Sequence[Way]) -> None:
-    """Every open dimension of a graph at once, where a target needs fixed shapes; raises
-    ShapeNeeded."""
-    static = [chip.kind for chip, runtime, _ in ways if runtime.static_shapes]
+def require_shapes(graphs: Sequence[Graph], static: Sequence[str]) -> None:
+    """Every open dimension of a graph at once, where targets need fixed shapes; raises
+    ShapeNeeded.   static: kinds of those that do."""
     open_ = next(filter(None, ([i for i in g.inputs if i.is_open] for g in graphs)), [])
     if static and open_:
         options = " ".join(

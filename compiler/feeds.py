@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import zlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from dlcc.compiler.container.manifest import TensorSpec
 from dlcc.compiler.container.tensors import DTYPES
-from dlcc.compiler.errors import BadFeed, did_you_mean
+from dlcc.compiler.errors import BadFeed, UsageError, did_you_mean
 
 _NUMBERS = (bool, int, float, complex)
 _PYTHON_KIND = {"b": "bool", "i": "int", "u": "int", "f": "float", "c": "complex"}
@@ -59,6 +60,27 @@ def as_complex(spec: TensorSpec, result: np.ndarray) -> np.ndarray:
     if wanted.kind != "c" or result.dtype == wanted:
         return result
     return np.ascontiguousarray(result).view(wanted).reshape(result.shape[:-1])
+
+
+def random_tensor(spec: TensorSpec, seed: int) -> np.ndarray:
+    """Values for an input that depend on its name and the seed alone.
+
+    Floats are of a normal distribution, 8-bit integers of their whole range, other integers 0 to 9
+    (they are mostly indices), booleans 0 or 1. Raises UsageError for an open dimension.
+    """
+    if spec.shape is None or any(isinstance(d, str) for d in spec.shape):
+        raise UsageError(
+            f"input {spec.name} ({spec}) has open dimensions, so no random values can be made",
+            hint=f"--input {spec.name}=FILE.npy",
+        )
+    rng = np.random.default_rng([seed, zlib.crc32(plain_name(spec.name).encode())])
+    shape, dtype = [int(d) for d in spec.shape], DTYPES[spec.dtype]
+    if dtype.kind == "b":
+        return rng.integers(0, 2, shape).astype(dtype)
+    if dtype.kind in "iu":
+        low, high = (np.iinfo(dtype).min, np.iinfo(dtype).max) if dtype.itemsize == 1 else (0, 9)
+        return rng.integers(low, high + 1, shape).astype(dtype)
+    return rng.standard_normal(shape).astype(dtype)
 
 
 def plain_name(name: str) -> str:

@@ -13,8 +13,7 @@ import numpy as np
 from dlcc.compiler.container.manifest import TensorSpec
 from dlcc.compiler.container.tensors import DTYPES
 from dlcc.compiler.errors import BadFeed, UsageError, did_you_mean
-from dlcc.compiler.feeds import check_feeds, plain_name
-from dlcc.targets.atomic import written_whole
+from dlcc.compiler.feeds import check_feeds, plain_name, random_tensor
 
 Arrays = dict[str, np.ndarray]
 
@@ -152,41 +151,3 @@ def _converted(array: np.ndarray, spec: TensorSpec, path: Path) -> np.ndarray:
     if wanted.kind in "biu" and not np.array_equal(result.astype(array.dtype), array):
         raise BadFeed(f"{path} has values that {spec.dtype}, the dtype of {spec.name}, cannot hold")
     return result
-
-
-def random_tensor(spec: TensorSpec, seed: int) -> np.ndarray:
-    """Values for an input that depend on its name and the seed alone.
-
-    Floats are of a normal distribution, 8-bit integers of their whole range, other integers 0 to 9
-    (they are mostly indices), booleans 0 or 1. Raises UsageError for an open dimension.
-    """
-    if spec.shape is None or any(isinstance(d, str) for d in spec.shape):
-        raise UsageError(
-            f"input {spec.name} ({spec}) has open dimensions, so no random values can be made",
-            hint=f"--input {spec.name}=FILE.npy",
-        )
-    rng = np.random.default_rng([seed, zlib.crc32(plain_name(spec.name).encode())])
-    shape, dtype = [int(d) for d in spec.shape], DTYPES[spec.dtype]
-    if dtype.kind == "b":
-        return rng.integers(0, 2, shape).astype(dtype)
-    if dtype.kind in "iu":
-        low, high = (np.iinfo(dtype).min, np.iinfo(dtype).max) if dtype.itemsize == 1 else (0, 9)
-        return rng.integers(low, high + 1, shape).astype(dtype)
-    return rng.standard_normal(shape).astype(dtype)
-
-
-def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write a .npz, whole or not at all; equal arrays give equal bytes.
-
-    Dtypes that NumPy cannot name in a file (bfloat16 and its like) are written as float32, which
-    holds their values exactly. Raises UsageError where the file cannot be written.
-    """
-    if path.suffix != ".npz":
-        raise UsageError(f"{path}: outputs are written as .npz", hint=f"-o {path.stem}.npz")
-    with written_whole(path) as file, zipfile.ZipFile(file, "w") as archive:
-        for name, array in arrays.items():
-            plain = array.astype(np.float32) if array.dtype.kind == "V" else array
-            info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-            info.external_attr = 0o100644 << 16
-            with archive.open(info, "w", force_zip64=True) as entry:
-                np.lib.format.write_array(entry, np.asanyarray(plain), allow_pickle=False)

@@ -29,6 +29,7 @@ from dlcc.compiler.cli.runs import run
 from dlcc.compiler.cli.targets import target
 from dlcc.compiler.cli.tune import tune
 from dlcc.compiler.cli.verbs import Verbs, version_option
+from dlcc.compiler.cli.verify import verify
 
 TERMINATED = 143
 
@@ -61,6 +62,7 @@ VERBS = (
     diff,
     lint,
     ops,
+    verify,
 )
 for _verb in VERBS:
     cli.add_command(_verb)

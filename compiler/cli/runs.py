@@ -50,6 +50,7 @@ def run(
     from dlcc.compiler.cli.show import show
     from dlcc.compiler.cli.talk import step
     from dlcc.compiler.container import open_container
+    from dlcc.compiler.npz import write_npz
 
     container = open_container(path)
     values = arrays.gather_feeds(container.signature(signature).inputs, *feeds)
@@ -57,7 +58,7 @@ def run(
     with step(f"running {path}"), container.session(*place, signature=signature) as session:
         results = session.run(values)
     if output is not None:
-        arrays.write_npz(output, results)
+        write_npz(output, results)
     if expected is None:
         show(compare.output_rows(results), as_json)
         return

@@ -22,10 +22,15 @@ def show(value: object, as_json: bool) -> None:
     """Print a dataclass or a sequence of them on stdout."""
     if as_json:
         plain = asdict(value) if _is_row(value) else [asdict(row) for row in value]  # type: ignore
-        click.echo(json.dumps(_jsonable(plain), indent=2, ensure_ascii=False, allow_nan=False))
+        click.echo(jsonable_text(plain))
         return
     for line in _record(value) if _is_row(value) else _table(value):  # type: ignore[arg-type]
         click.echo(line)
+
+
+def jsonable_text(plain: object) -> str:
+    """Plain values as JSON; infinities and NaN become null."""
+    return json.dumps(_jsonable(plain), indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def _is_row(value: object) -> bool:

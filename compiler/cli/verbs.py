@@ -135,7 +135,7 @@ class How(NamedTuple):
 
 def how_options(command: F) -> F:
     """`--checks --runtime --fp16`, as the command's `how`."""
-    return _gathered(
+    return gathered(
         command,
         How,
         "how",
@@ -162,7 +162,7 @@ def how_options(command: F) -> F:
 
 def part_options(command: F) -> F:
     """`--signature --tag`, as the command's `part`."""
-    return _gathered(
+    return gathered(
         command,
         Part,
         "part",
@@ -218,7 +218,7 @@ def time_limit_option(command: F) -> F:
 
 def device_options(command: F) -> F:
     """`--device --target --order --threads --time-limit`, as the command's `place`."""
-    return _gathered(
+    return gathered(
         command,
         _place,
         "place",
@@ -264,7 +264,7 @@ def _place(
 
 def feed_options(command: F) -> F:
     """`--input --raw --random`, as the command's `feeds`."""
-    return _gathered(
+    return gathered(
         command,
         Feeds,
         "feeds",
@@ -292,7 +292,7 @@ def feed_options(command: F) -> F:
     )
 
 
-def _gathered(command: F, make: Callable[..., Any], name: str, *options: Callable[[Any], Any]) -> F:
+def gathered(command: F, make: Callable[..., Any], name: str, *options: Callable[[Any], Any]) -> F:
     """The command with these options, whose values it gets under `name` as `make` puts them."""
     fields = signature(make).parameters
 

@@ -30,8 +30,8 @@ from dlcc.compiler.frontend.signature import Names
 
 log = logging.getLogger("dlcc")
 
-_PROGRAM = Path(__file__).with_name("tensorflow.py")
-_SETTINGS = {
+PROGRAM = Path(__file__).with_name("tensorflow.py")
+SETTINGS = {
     "TF_CPP_MIN_LOG_LEVEL": "2",
     "CUDA_VISIBLE_DEVICES": "-1",  # constants are folded on the CPU: leave GPUs alone
     "KERAS_BACKEND": "tensorflow",
@@ -78,11 +78,11 @@ def freeze(
 def _run(path: Path, request: str, folder: str) -> Any:
     """What the process answered; what it said besides goes to the log."""
     done = subprocess.run(
-        [sys.executable, "-P", str(_PROGRAM), request, folder],
+        [sys.executable, "-P", str(PROGRAM), request, folder],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env={**os.environ, **_SETTINGS},
+        env={**os.environ, **SETTINGS},
         text=True,
         errors="replace",
         check=False,

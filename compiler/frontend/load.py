@@ -43,7 +43,7 @@ def load(
             f"one signature is looked at here, and {len(sources)} were asked for",
             hint="choose one: " + ", ".join(f"--signature {s.signature}" for s in sources[:4]),
         )
-    return _graph(replace(sources[0], op_outputs=op_outputs), inputs or {}, outputs, checks)
+    return graph_of(replace(sources[0], op_outputs=op_outputs), inputs or {}, outputs, checks)
 
 
 def load_all(
@@ -71,11 +71,11 @@ def load_all(
     """
     sources = [replace(s, op_outputs=op_outputs) for s in read_model(model, signature, tag)]
     if len(sources) == 1:
-        return [_graph(sources[0], inputs or {}, outputs, checks)]
+        return [graph_of(sources[0], inputs or {}, outputs, checks)]
     if outputs:
         raise UsageError("outputs can be chosen of one signature only", hint="leave --output out")
     pairs = zip(sources, _shared_out(sources, inputs or {}), strict=True)
-    return [_graph(source, own, None, checks) for source, own in pairs]
+    return [graph_of(source, own, None, checks) for source, own in pairs]
 
 
 def _shared_out(sources: Sequence[Source], inputs: Shapes) -> list[Shapes]:
@@ -87,8 +87,10 @@ def _shared_out(sources: Sequence[Source], inputs: Shapes) -> list[Shapes]:
     return list(parts)
 
 
-def _graph(source: Source, inputs: Shapes, outputs: Sequence[str] | None, checks: Checks) -> Graph:
-    """The part of a model that computes its outputs from its inputs."""
+def graph_of(
+    source: Source, inputs: Shapes, outputs: Sequence[str] | None, checks: Checks = "drop"
+) -> Graph:
+    """The part of a model that computes its outputs from its inputs; raises what `load` does."""
     names = source.names
     nodes, functions = _checked(source, checks)
     chosen_outputs = choose_outputs(nodes, outputs, names)
@@ -123,7 +125,8 @@ def _checked(source: Source, checks: Checks) -> tuple[dict[str, Node], Library]:
     return nodes, library(protos, checks, source.op_outputs)
 
 
-def _nodes(proto: Any) -> dict[str, Node]:
+def nodes_of(proto: Any) -> dict[str, Node]:
+    """The nodes of a GraphDef by name; raises UnreadableModel where two have one name."""
     nodes: dict[str, Node] = {}
     for n in proto.node:
         if n.name in nodes:

@@ -1,19 +1,28 @@
-"""TensorFlow, in a process of its own: a SavedModel or a Keras model in, a frozen GraphDef out.
+"""TensorFlow, in a process of its own: freezes models, and computes tensors of frozen graphs.
 
     python -P tensorflow.py REQUEST FOLDER
 
-REQUEST is JSON: {"path", "tags", "signatures"}, with tags null for a Keras model. In FOLDER appear
-`0.pb`, `1.pb`, … in the order of the signatures, and `names.json` with {"inputs", "outputs"} from
-names to tensors for each, or {"error", "message"} where TensorFlow could not do it. This is the
-only file that imports
-TensorFlow. It imports nothing of ours, and is run as a file rather than as a module: it
-starts where TensorFlow does and needs no more than that. `-P` keeps its own folder off the path,
-where its name would hide TensorFlow's.
+A SavedModel or a Keras model in, a frozen GraphDef out. REQUEST is JSON: {"path", "tags",
+"signatures"}, with tags null for a Keras model. In FOLDER appear `0.pb`, `1.pb`, … in the order of
+the signatures, and `names.json` with {"inputs", "outputs"} from names to tensors for each, or
+{"error", "message"} where TensorFlow could not do it.
+
+    python -P tensorflow.py --tensors GRAPH
+
+Computes tensors of the frozen graph GRAPH until stdin ends. A line of stdin asks, a line of stdout
+answers, both JSON: {"feeds": {tensor: file}, "fetches": [tensor, …], "folder"}, then
+{"tensors": {tensor: {"file", "dtype", "enum"}}, "failed": {tensor: why}}, or {"error", "message"}.
+Files are .npy; enum is the number of TensorFlow's own dtype.
+
+This is the only file that imports TensorFlow. It imports nothing of ours, and is run as a file
+rather than as a module: it starts where TensorFlow does and needs no more than that. `-P` keeps its
+own folder off the path, where its name would hide TensorFlow's.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -117,5 +126,92 @@ def _frozen(function: Any) -> tuple[Any, list[str], list[str]]:
     return graph_def, fed, [t.name for t in frozen.outputs]
 
 
+AT_ONCE = 32  # tensors that lie in memory together
+
+
+def tensors(path: str) -> int:
+    """Answer requests for tensors of a frozen graph; what TensorFlow says goes to stderr."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    session = None
+    for line in sys.stdin:
+        answer: dict[str, Any]
+        try:
+            session = session or _session(path)
+            answer = _computed(session, **json.loads(line))
+        except Exception as error:  # noqa: BLE001  the caller tells the user; the trace is for `-v`
+            traceback.print_exc()
+            answer = {"error": type(error).__name__, "message": str(error)}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+    return 0
+
+
+def _session(path: str) -> Any:
+    """The graph as it stands: TensorFlow may not fuse or drop what is asked for."""
+    import tensorflow as tf
+
+    graph_def = tf.compat.v1.GraphDef()
+    graph_def.ParseFromString(Path(path).read_bytes())
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(graph_def, name="")
+    config = tf.compat.v1.ConfigProto()
+    config.graph_options.rewrite_options.disable_meta_optimizer = True
+    config.graph_options.optimizer_options.opt_level = -1
+    return tf.compat.v1.Session(graph=graph, config=config)
+
+
+def _computed(
+    session: Any, feeds: dict[str, str], fetches: list[str], folder: str
+) -> dict[str, Any]:
+    fed = {name: _as(session.graph.get_tensor_by_name(name), file) for name, file in feeds.items()}
+    made: dict[str, Any] = {}
+    failed: dict[str, str] = {}
+    for start in range(0, len(fetches), AT_ONCE):
+        part = fetches[start : start + AT_ONCE]
+        for number, (name, result) in enumerate(_run(session, part, fed, failed), start):
+            file = str(Path(folder) / f"{number}.npy")
+            made[name] = _stored_array(session.graph.get_tensor_by_name(name), result, file)
+    return {"tensors": made, "failed": failed}
+
+
+def _as(tensor: Any, file: str) -> Any:
+    """A file's array in the dtype that TensorFlow takes: .npy knows no bfloat16 and no qint8."""
+    import numpy as np
+
+    array, wanted = np.load(file), np.dtype(tensor.dtype.as_numpy_dtype)
+    same_bits = array.dtype.itemsize == wanted.itemsize and wanted.kind == "V"
+    return array.view(wanted) if same_bits and array.dtype != wanted else array
+
+
+def _run(
+    session: Any, names: list[str], feeds: dict[str, Any], failed: dict[str, str]
+) -> list[tuple[str, Any]]:
+    """Tensors together; where that fails each alone, and why some cannot be had."""
+    import numpy as np
+
+    try:
+        results = session.run(names, feeds)
+    except Exception as error:
+        if len(names) > 1:
+            return [row for name in names for row in _run(session, [name], feeds, failed)]
+        if not names or type(error).__module__.split(".")[0] != "tensorflow":
+            raise
+        failed[names[0]] = str(error).strip().splitlines()[0][:300]
+        return []
+    arrays = {n: np.asarray(r) for n, r in zip(names, results, strict=True)}
+    failed |= {n: "it is no tensor of numbers" for n, a in arrays.items() if a.dtype.hasobject}
+    return [(n, a) for n, a in arrays.items() if not a.dtype.hasobject]
+
+
+def _stored_array(tensor: Any, array: Any, file: str) -> dict[str, Any]:
+    import numpy as np
+
+    if array.dtype.names:  # quantised integers: a record of one field
+        array = array.view(array.dtype[0])
+    np.save(file, array.view(np.uint16) if array.dtype.name == "bfloat16" else array)
+    return {"file": file, "dtype": array.dtype.name, "enum": tensor.dtype.as_datatype_enum}
+
+
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(tensors(sys.argv[2]) if sys.argv[1] == "--tensors" else main(*sys.argv[1:]))

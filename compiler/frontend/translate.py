@@ -48,7 +48,7 @@ class TensorSpec:
 class Model:
     """A translated graph: `main` takes `inputs` and returns a tuple of `outputs`.
 
-    traces: what each node became.
+    traces: what each node became.   tensors: variable of `main` -> the tensor that it holds.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Model:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     traces: Mapping[str, Trace] = field(default_factory=dict)
+    tensors: Mapping[str, TensorRef] = field(default_factory=dict)
 
 
 def translate(graph: Graph, checks: Checks = "drop", table: OpTable = TF_OPS) -> Model:
@@ -79,13 +80,26 @@ def translate(graph: Graph, checks: Checks = "drop", table: OpTable = TF_OPS) ->
         results = [builder.emit(t, identifier(n)) for n, t in zip(names, tensors, strict=True)]
         builder.emit_func_output(relax.Tuple(results))
     module = builder.finalize()
-    traces = trace(g.journal, module, dict(zip(tensors, results, strict=True)))
+    left = dict(zip(tensors, results, strict=True))
+    traces = trace(g.journal, module, left)
     inputs = tuple(_spec(i.name, p, i.dtype) for i, p in zip(graph.inputs, params, strict=True))
     outputs = tuple(map(_spec, names, results, dtypes))
     nodes = {v: node for node, made in traces.items() for v in made.variables}
     nodes |= {str(p.name): i.name for p, i in zip(params, graph.inputs, strict=True)}
     module = with_names(_in_dataflow(module), nodes, names)
-    return Model(graph.name, module, inputs, outputs, traces)
+    return Model(graph.name, module, inputs, outputs, traces, _tensors(g, left))
+
+
+def _tensors(g: Emitter, left: Mapping[Any, relax.Var]) -> dict[str, TensorRef]:
+    """Variables with the tensors that they hold: of several with one value, the first made.
+
+    left: tensors that leave `main`, each with the variable that stands for it from now on."""
+    fed = [g.values.get(i.ref) for i in g.graph.inputs]
+    found: dict[str, TensorRef] = {}
+    for ref, value in g.values.items():
+        if isinstance(value, relax.Var) and not any(value.same_as(f) for f in fed):
+            found.setdefault(str(left.get(value, value).name), ref)
+    return found
 
 
 def _in_dataflow(mod: IRModule) -> IRModule:

@@ -10,6 +10,7 @@ from tvm import relax, tirx
 from tvm.ir import GlobalVar, IRModule
 
 SOURCES = "dlcc.sources"
+CALLS = "dlcc.calls"  # of each call in `main`: its result, then the other variables it computes
 
 
 def name_sources(fused: IRModule, grouped: IRModule, before: IRModule) -> IRModule:
@@ -24,20 +25,25 @@ def name_sources(fused: IRModule, grouped: IRModule, before: IRModule) -> IRModu
     they call with what: a number means the same tensor before and after.
     """
     kernels: dict[str, dict[str, None]] = {}
+    calls: dict[str, list[list[str]]] = defaultdict(list)
     for name in _functions(before):
-        for kernel, found in _sources(fused, grouped, before, name):
+        for kernel, found, result in _sources(fused, grouped, before, name):
             kernels.setdefault(kernel, {}).update(dict.fromkeys(found))
+            if name == "main" and result:
+                calls[kernel].append([result, *(v for v in found if v != result)])
     out = fused.clone()
     for var in fused.get_global_vars():
-        if isinstance(fused[var], tirx.PrimFunc) and (own := kernels.get(str(var.name_hint))):
-            out[var] = fused[var].with_attr(SOURCES, list(own))
+        kernel = str(var.name_hint)
+        if isinstance(fused[var], tirx.PrimFunc) and (own := kernels.get(kernel)):
+            out[var] = fused[var].with_attrs({SOURCES: list(own), CALLS: calls[kernel]})
     return out
 
 
 def _sources(
     fused: IRModule, grouped: IRModule, before: IRModule, function: str
-) -> Iterator[tuple[str, list[str]]]:
-    """Each kernel that a function calls, with the variables that it computes there."""
+) -> Iterator[tuple[str, list[str], str]]:
+    """Each kernel that a function calls, with the variables that it computes there, and the one
+    of them that is its result; "" where that is several."""
     numbers: dict[Hashable, int] = {}
     names: dict[int, str] = {}
     known: dict[Any, int] = {p: -1 - i for i, p in enumerate(before[function].params)}
@@ -52,7 +58,8 @@ def _sources(
         made = list(_walk(grouped, group, known, numbers))
         same = calls[str(group.var.name)]
         if same and (kernel := _kernel(same.popleft())):
-            yield kernel, [names[n] for n in made if n in names]
+            result = names.get(known[group.var], "")
+            yield kernel, [names[n] for n in made if n in names], result
 
 
 def _functions(mod: IRModule) -> list[str]:
@@ -67,6 +74,16 @@ def kernels_of(mod: IRModule) -> dict[str, list[str]]:
         str(var.name_hint): [str(name) for name in mod[var].attrs[SOURCES]]
         for var in mod.get_global_vars()
         if mod[var].attrs is not None and SOURCES in mod[var].attrs
+    }
+
+
+def calls_of(mod: IRModule) -> dict[str, list[list[str]]]:
+    """Kernel -> of each of its calls in `main` the variable that is its result, then the others
+    that it computes; of a module that went through `name_sources`."""
+    return {
+        str(var.name_hint): [[str(name) for name in call] for call in mod[var].attrs[CALLS]]
+        for var in mod.get_global_vars()
+        if mod[var].attrs is not None and CALLS in mod[var].attrs
     }
 
 

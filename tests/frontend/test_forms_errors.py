@@ -179,7 +179,7 @@ class TestTensorFlow:
     def test_a_crash_is_told(self, keras_examples, tmp_path, monkeypatch):
         program = tmp_path / "crash.py"
         program.write_text("import os; print('no memory', flush=True); os.abort()")
-        monkeypatch.setattr(freezer, "_PROGRAM", program)
+        monkeypatch.setattr(freezer, "PROGRAM", program)
         path = keras_examples["keras"].path
         refused(UnreadableModel, r"crashed \(SIGABRT\) .*: no memory", path)
 

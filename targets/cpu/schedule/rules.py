@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -34,6 +36,25 @@ class Verdict:
     declined: dict[str, str]
 
 
+# of the innermost `watched`: which kernels to leave as they are, and a list for what became of all
+_WATCH: ContextVar[tuple[Callable[[str], bool], list[Verdict]] | None] = ContextVar(
+    "dlcc_watched_schedules", default=None
+)
+
+
+@contextmanager
+def watched(plain: Callable[[str], bool] = lambda _: False) -> Iterator[list[Verdict]]:
+    """While this is open, verdicts are kept, in order, for `dlcc verify --bisect`.
+
+    plain: kernels, by name, that no rule and no trace may touch."""
+    verdicts: list[Verdict] = []
+    token = _WATCH.set((plain, verdicts))
+    try:
+        yield verdicts
+    finally:
+        _WATCH.reset(token)
+
+
 def schedule_by(
     rules: Sequence[Callable[[Schedule, Machine], None]],
     mod: IRModule,
@@ -62,6 +83,25 @@ def schedule_kernel_by(
     """One kernel by the trace that tuning found, else by the first rule that applies, or as it is.
 
     Raises UsageError for a trace that is not for the kernel which it was found by."""
+    watch = _WATCH.get()
+    if watch is None:
+        return _scheduled(rules, kernel, name, machine, tuned)
+    plain, verdicts = watch
+    if plain(name):
+        made, verdict = kernel, Verdict(name, "", {"all": "it was asked to stay as it is"})
+    else:
+        made, verdict = _scheduled(rules, kernel, name, machine, tuned)
+    verdicts.append(verdict)
+    return made, verdict
+
+
+def _scheduled(
+    rules: Sequence[Callable[[Schedule, Machine], None]],
+    kernel: tirx.PrimFunc,
+    name: str,
+    machine: Machine,
+    tuned: Tuned,
+) -> tuple[tirx.PrimFunc, Verdict]:
     declined: dict[str, str] = {}
     if kernel.attrs is not None and "tirx.is_scheduled" in kernel.attrs:
         return kernel, Verdict(name, "", {"all": "it came with a schedule"})
