@@ -44,8 +44,8 @@ class Shown:
     max_rel: float
     snr_db: float
     cosine: str | None
-    own_max_abs: float | None
-    own_snr_db: float | None
+    own_max_abs: float
+    own_snr_db: float
     kernel: str
     note: str | None
 
@@ -114,8 +114,8 @@ def _shown(row: LayerRow, first: str | None) -> Shown:
         max_rel=error.max_rel,
         snr_db=error.snr_db,
         cosine=_cosine(error),
-        own_max_abs=own.max_abs if own else None,
-        own_snr_db=own.snr_db if own else None,
+        own_max_abs=own.max_abs,
+        own_snr_db=own.snr_db,
         kernel=row.kernel,
         note="; ".join(_notes(row)) or None,
     )
@@ -127,6 +127,8 @@ def _cosine(error: Error) -> str | None:
 
 def _notes(row: LayerRow) -> list[str]:
     notes = [row.error.note] if row.error.note else []
-    if row.local is not None and row.local.note and row.local.note not in notes:
+    if row.local.note and row.local.note not in notes:
         notes.append(f"alone: {row.local.note}")
-    return notes if row.same_kernel else [*notes, "another kernel when handed out"]
+    if not row.same_kernel:
+        return [*notes, "other kernels here than in the model"]
+    return notes if row.local_same_kernel else [*notes, "alone in another kernel"]

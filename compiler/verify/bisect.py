@@ -60,7 +60,7 @@ class _Search:
         if not self._right_behind("before any pass", modules[0]):
             return self._in_the_converter()
         for _, run in pipeline.PIPELINE:
-            modules.append(run(modules[-1]))
+            modules.append(run(modules[-1].clone()))  # a pass may write into what it is given
         right, wrong = 0, len(modules) - 1  # behind so many passes
         while wrong - right > 1:
             middle = (right + wrong) // 2
@@ -188,7 +188,8 @@ class _Search:
         return next(wrong, self._layer.variable)
 
     def _says(self, cause: Cause, culprit: str, said: str) -> Bisection:
-        row, error = self._row, self._row.local or self._row.error
+        row = self._row
+        error = row.error if row.local.ok else row.local
         off = f"max {error.max_abs:.2g}, {error.snr_db:.0f} dB"
         text = f"{row.node} departs ({off}): {said}"
         return Bisection(row.node, row.op, cause, culprit, text, tuple(self._trials))

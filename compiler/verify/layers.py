@@ -53,6 +53,14 @@ class Worst:
             self.errors[key] = error, sample
 
 
+@dataclass(slots=True)
+class Measured:
+    """keys: of the kernel that each tensor is the result of."""
+
+    worst: Worst = field(default_factory=Worst)
+    keys: dict[str, str] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Boundary:
     """A tensor to compare. variable: of the optimised module.   size_bytes: of the first sample."""
@@ -74,17 +82,14 @@ def layer_rows(comparison: Comparison, which: Layers) -> list[LayerRow]:
     tensors = boundaries(
         comparison, calls if which == "kernels" else parts.variables(subject.module)
     )
-    totals, locals_ = Worst(), Worst()
-    same: set[str] = set()
+    able = parts.can_be_given(subject.module)
+    given = [t.variable for t in tensors if t.variable in able]
+    total, local = Measured(), Measured()
     for chunk in _chunks(tensors):
         log.info("comparing %d tensors of %d", len(chunk), len(tensors))
-        _measure(comparison, tensors, chunk, (), totals)
-        given = [t.variable for t in _given(subject, tensors)]
-        _measure(comparison, tensors, chunk, given, locals_)
-        module = parts.part(subject.module, [t.variable for t in chunk])
-        found = subject.calls(module)
-        same |= {v for v in found if v in calls and found[v].key == calls[v].key}
-    return [_row(comparison, i, t, calls, totals, locals_, same) for i, t in enumerate(tensors, 1)]
+        _measure(comparison, tensors, chunk, (), total)
+        _measure(comparison, tensors, chunk, given, local)
+    return [_row(subject, i, t, calls, total, local) for i, t in enumerate(tensors, 1)]
 
 
 def boundaries(
@@ -105,11 +110,6 @@ def boundaries(
         ]
 
 
-def _given(subject: Subject, tensors: Sequence[Boundary]) -> list[Boundary]:
-    able = parts.can_be_given(subject.module)
-    return [t for t in tensors if t.variable in able]
-
-
 def _chunks(tensors: Sequence[Boundary]) -> Iterator[list[Boundary]]:
     chunk: list[Boundary] = []
     for tensor in tensors:
@@ -126,9 +126,9 @@ def _measure(
     tensors: Sequence[Boundary],
     chunk: Sequence[Boundary],
     given: Sequence[str],
-    worst: Worst,
+    measured: Measured,
 ) -> None:
-    """Errors of a chunk's tensors over all samples.
+    """Errors of a chunk's tensors over all samples, and the kernels that they are results of.
 
     given: variables that may take the reference's values where layers read them."""
     subject = comparison.subject
@@ -138,6 +138,7 @@ def _measure(
     fed = [t for t in tensors if t.variable in read]
     module = parts.part(subject.module, results, [t.variable for t in fed])
     refs = [t.ref for t in (*chunk, *fed)]
+    measured.keys |= {v: call.key for v, call in subject.calls(module).items() if v in results}
     with session_of(subject.built(module), comparison.place) as session:
         for sample in comparison.samples:
             inputs = comparison.inputs(sample)
@@ -147,7 +148,7 @@ def _measure(
                 found = session.run({str(i): a for i, a in enumerate(arrays)})
                 for tensor, array in zip(chunk, found.values(), strict=True):
                     error = comparison.error(array, right[tensor.ref])
-                    worst.add(tensor.variable, error, sample)
+                    measured.worst.add(tensor.variable, error, sample)
 
 
 def as_read(subject: Subject, variable: str, array: np.ndarray) -> np.ndarray:
@@ -157,30 +158,31 @@ def as_read(subject: Subject, variable: str, array: np.ndarray) -> np.ndarray:
 
 
 def _row(
-    comparison: Comparison,
+    subject: Subject,
     number: int,
     tensor: Boundary,
     calls: Mapping[str, Call],
-    totals: Worst,
-    locals_: Worst,
-    same: set[str],
+    total: Measured,
+    local: Measured,
 ) -> LayerRow:
-    call = calls.get(tensor.variable)
-    error, sample = totals.errors[tensor.variable]
-    local, local_sample = locals_.errors.get(tensor.variable, (None, sample))
+    variable = tensor.variable
+    call = calls.get(variable, Call("", "", ()))
+    error, sample = total.worst.errors[variable]
+    own, own_sample = local.worst.errors[variable]
     name = str(tensor.ref).removesuffix(":0")
     return LayerRow(
         layer=number,
         node=name,
-        op=comparison.subject.op(tensor.ref),
+        op=subject.op(tensor.ref),
         dtype=tensor.dtype,
         shape=tensor.shape,
-        kernel=call.kernel if call else "",
-        nodes=tuple(n for n in call.nodes if n != name) if call else (),
+        kernel=call.kernel,
+        nodes=tuple(n for n in call.nodes if n != name),
         error=error,
-        local=local,
+        local=own,
         sample=sample,
-        local_sample=local_sample,
-        same_kernel=tensor.variable in same,
-        variable=tensor.variable,
+        local_sample=own_sample,
+        same_kernel=bool(call.key) and total.keys.get(variable) == call.key,
+        local_same_kernel=bool(call.key) and local.keys.get(variable) == call.key,
+        variable=variable,
     )

@@ -35,11 +35,11 @@ class LayerRow:
 
     node, op: of the TensorFlow graph.   kernel: what computes it in the compiled model, "" for a
         tensor inside a kernel.   nodes: what else of the graph the kernel computes.
-    error: of the whole model up to here.   local: of this layer alone, on the inputs that
-        TensorFlow gives it; None where its inputs cannot be given.
+    error: of the whole model up to here.   local: of this layer alone, on the inputs that the
+        reference gives it.
     sample, local_sample: those with the worst error.
-    same_kernel: whether what was measured is the very kernel of the compiled model: a tensor that
-        is handed out may not be fused with what reads it.
+    same_kernel, local_same_kernel: whether what was measured is the very kernel of the compiled
+        model: a tensor that is handed out, or in, may not be fused with what is beside it.
     """
 
     layer: int
@@ -50,15 +50,16 @@ class LayerRow:
     kernel: str
     nodes: tuple[str, ...]
     error: Error
-    local: Error | None
+    local: Error
     sample: str
     local_sample: str
     same_kernel: bool
+    local_same_kernel: bool
     variable: str
 
     @property
     def ok(self) -> bool:
-        return self.error.ok and (self.local is None or self.local.ok)
+        return self.error.ok and self.local.ok
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class Verification:
     """A model on a device against its reference.
 
     first: the first layer that departs.   worst: nodes, the worst local error first.
-    kernels: "same" where the layers were measured in the kernels of the compiled model, else how
+    kernels: "same" where all layers were measured in the kernels of the compiled model, else how
         many were not.
     """
 
@@ -126,10 +127,10 @@ class Verification:
 
 
 def ranked(layers: tuple[LayerRow, ...], by: Rank = "snr") -> list[LayerRow]:
-    """Layers by their own error, the worst first; those without one by that of the model."""
+    """Layers by their own error, the worst first."""
 
     def badness(row: LayerRow) -> tuple[bool, float]:
-        error = row.local or row.error
+        error = row.local
         figures = {
             "snr": -error.snr_db,
             "max-abs": error.max_abs,

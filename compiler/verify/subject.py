@@ -115,9 +115,12 @@ class Subject:
         return self.graph.by_name[ref.node].op if ref.node in self.graph.by_name else ""
 
 
-def session_of(container: Container, place: Place) -> Session:
+def session_of(
+    container: Container, place: Place, chip: str | None = None, signature: str | None = None
+) -> Session:
     """The container on the device, or on that which its kind of target uses."""
-    return container.session(place.device, None, place.threads, place.time_limit_s)
+    where = place.device, chip, place.threads, place.time_limit_s
+    return container.session(*where, signature=signature)
 
 
 def subject(model: Any, target: str, making: Making) -> Subject:

@@ -95,13 +95,12 @@ def verify(
     with ExitStack() as stack:
         expected: Expected = stack.enter_context(_expected(found, data))
         comparison = Comparison(found, expected, samples, place, rtol, look.atol)
-        made = open_container(Path(against)) if against is not None else found.container()
-        outputs, device = _outputs(comparison, made)
+        made = found.container() if against is None else _given(found, Path(against))
+        outputs, device = _outputs(comparison, made, making.signature if against else None)
+        comparison = replace(comparison, place=replace(place, device=device))
         which = look.layers or ("kernels" if look.bisect or look.reproducer else None)
         layers = tuple(layer_rows(comparison, which)) if which else ()
         result = _result(comparison, device, outputs, layers, look.rank)
-        if against is not None and _kernels(made) != _kernels(found.container()):
-            log.warning("%s has other kernels than the model compiles to now", against)
         return _explained(result, comparison, look, making)
 
 
@@ -124,7 +123,7 @@ def _explained(
 def suspect(layers: tuple[LayerRow, ...]) -> LayerRow | None:
     """The layer to look into: the first that is wrong on right inputs, else the first that
     departs."""
-    own = [row for row in layers if row.local is not None and not row.local.ok]
+    own = [row for row in layers if not row.local.ok]
     return next(iter(own), None) or next((row for row in layers if not row.ok), None)
 
 
@@ -153,12 +152,26 @@ def _expected(found: Subject, data: Data) -> AbstractContextManager[Expected]:
     return ByTensorFlow(found, list(dict.fromkeys(asked)))
 
 
-def _outputs(comparison: Comparison, made: Container) -> tuple[list[OutputRow], str]:
+def _given(found: Subject, path: Path) -> Container:
+    """A container of the model; the log tells if its kernels are not those that layers have."""
+    made = open_container(path)
+    rows = {row.chip: row for row in made.targets}
+    if found.chip.name in rows:
+        held = {row.key for row in kernels_in(made.artifact(rows[found.chip.name])).values()}
+        if any(call.key not in held for call in found.calls(found.module).values()):
+            log.warning("%s has other kernels than the model compiles to now", path)
+    return made
+
+
+def _outputs(
+    comparison: Comparison, made: Container, signature: str | None
+) -> tuple[list[OutputRow], str]:
     """Outputs against the reference, and where they were computed."""
     outputs = comparison.subject.outputs
     worst = Worst()
     shown: dict[str, np.ndarray] = {}
-    with session_of(made, comparison.place) as session:
+    chip = comparison.subject.chip.name
+    with session_of(made, comparison.place, chip, signature) as session:
         for sample in comparison.samples:
             found = session.run(comparison.samples[sample])
             with comparison.expected.tensors(
@@ -178,11 +191,6 @@ def _outputs(comparison: Comparison, made: Container) -> tuple[list[OutputRow], 
     return rows, device
 
 
-def _kernels(made: Container) -> list[str]:
-    rows = kernels_in(made.artifact(made.targets[0])).values()
-    return sorted(row.key for row in rows)
-
-
 def _result(
     comparison: Comparison,
     device: str,
@@ -190,7 +198,7 @@ def _result(
     layers: tuple[LayerRow, ...],
     rank: Rank,
 ) -> Verification:
-    other = sum(not row.same_kernel for row in layers)
+    other = sum(not (row.same_kernel and row.local_same_kernel) for row in layers)
     return Verification(
         model=comparison.subject.graph.name,
         target=comparison.subject.chip.name,
