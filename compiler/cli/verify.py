@@ -50,10 +50,11 @@ class Run(NamedTuple):
 
 
 def _look_options(command: Any) -> Any:
-    return gathered(
-        command,
-        Seen,
-        "seen",
+    return gathered(command, Seen, "seen", *_depth_options(), *_tolerance_options())
+
+
+def _depth_options() -> list[Any]:
+    return [
         click.option(
             "--layers", is_flag=True, help="Compare what every kernel of the model computes."
         ),
@@ -75,6 +76,11 @@ def _look_options(command: Any) -> Any:
             help="Write the layer that departs, else the worst, as a model with its inputs. "
             "Implies --layers.",
         ),
+    ]
+
+
+def _tolerance_options() -> list[Any]:
+    return [
         click.option(
             "--rank",
             type=click.Choice(["snr", "max-abs", "max-rel", "cosine"]),
@@ -94,7 +100,7 @@ def _look_options(command: Any) -> Any:
             show_default=True,
             help="Tolerance beside it.",
         ),
-    )
+    ]
 
 
 def _run_options(command: Any) -> Any:

@@ -20,6 +20,8 @@ from dlcc.compiler.verify.bisect import bisect
 from dlcc.compiler.verify.expected import ByFile
 from dlcc.compiler.verify.layers import Comparison, layer_rows
 from dlcc.targets.cpu import build, legalize, schedule
+from dlcc.targets.hexagon import schedule as dsp
+from dlcc.targets.hexagon.schedule.sums import sums
 from dlcc.targets.kernels import planned
 from dlcc.targets.opencl import schedule as gpu
 from dlcc.targets.opencl.schedule import tiles
@@ -148,6 +150,19 @@ def test_a_layer_that_is_right_on_right_inputs(
     found = bisect(comparison, rows, rows[1])
     assert (found.cause, found.culprit) == ("carried", "")
     assert "right on right inputs" in found.said
+
+
+@pytest.mark.slow
+@pytest.mark.device("hexagon")
+def test_a_wrong_schedule_of_the_dsp(net: Any, data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = bugs.short_sums(sums, "conv2d_nhwc_update")
+    rules = tuple(wrong if r is sums else r for r in dsp.RULES)
+    monkeypatch.setattr(dsp, "RULES", rules)
+    making = Making(outputs=["pool"], database="none")
+    found = verify(net, "hexagon", data=data, look=Look(bisect=True), making=making)
+    assert found.bisection is not None
+    made = found.bisection
+    assert (made.node, made.cause, made.culprit) == ("conv1/Relu", "schedule", "sums")
 
 
 @pytest.mark.slow
