@@ -65,8 +65,8 @@ def show_verification(found: Verification, rank: Rank, as_json: bool) -> None:
         _table("tried", found.bisection.trials)
         click.echo(f"\n{found.bisection.said}")
     if found.reproducer is not None:
-        told = "reproduces" if found.reproducer.reproduces else "does not reproduce"
-        click.echo(f"\n{found.reproducer.path} {told} {found.reproducer.node}:")
+        told = "departs alone" if found.reproducer.reproduces else "is right alone"
+        click.echo(f"\n{found.reproducer.node} {told}, see {found.reproducer.path}:")
         click.echo(found.reproducer.command)
 
 

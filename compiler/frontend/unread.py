@@ -21,14 +21,14 @@ from dlcc.compiler.frontend.order import reached
 
 BRANCHES = ("then_branch", "else_branch", "branches", "f")
 LOOPS = ("While", "StatelessWhile")
-_CALLS = (
+CALLS = (
     "If", "StatelessIf", "Case", "StatelessCase", "PartitionedCall", "StatefulPartitionedCall",
 )  # fmt: skip
 
 
 def without_unread(graph: Graph) -> Graph:
     """The graph with functions that give what is read of them, and nothing else."""
-    if not any(n.op in (*_CALLS, *LOOPS) for n in graph.nodes):
+    if not any(n.op in (*CALLS, *LOOPS) for n in graph.nodes):
         return graph
     made: dict[str, Function] = {}
     trim = _Trim(graph.functions, made)
@@ -145,7 +145,7 @@ class _Trim:
 
 
 def _functions(node: Node) -> list[FuncRef]:
-    if node.op not in (*_CALLS, *LOOPS):
+    if node.op not in (*CALLS, *LOOPS):
         return []
     found: list[FuncRef] = []
     for attr in ("cond", "body") if node.op in LOOPS else BRANCHES:

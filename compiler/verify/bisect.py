@@ -79,7 +79,7 @@ class _Search:
     def _in_the_converter(self) -> Bisection:
         """The first tensor of the layer that is wrong when computed from right ones."""
         variable = self._first_wrong(self._subject.translated.module, by_tvm)
-        ref = self._subject.translated.tensors[variable]
+        ref = self._subject.tensors[variable]
         op = self._subject.op(ref)
         source = f" ({TF_OPS[op].source})" if op in TF_OPS else ""
         node = str(ref).removesuffix(":0")

@@ -60,7 +60,7 @@ class Layer:
 
     @property
     def ref(self) -> TensorRef:
-        return self.comparison.subject.translated.tensors[self.variable]
+        return self.comparison.subject.tensors[self.variable]
 
     def inner(self, module: IRModule) -> list[str]:
         """What lies between the tensors around it and the layer's own, which is the last."""
@@ -68,7 +68,7 @@ class Layer:
 
     def known(self, module: IRModule) -> list[str]:
         """Of these those that are tensors of the graph."""
-        return [v for v in self.inner(module) if v in self.comparison.subject.translated.tensors]
+        return [v for v in self.inner(module) if v in self.comparison.subject.tensors]
 
     def alone(self, module: IRModule, results: Sequence[str] = (), apart: bool = False) -> Isolated:
         """The layer, or other tensors inside of it, from right tensors.
@@ -89,7 +89,7 @@ class Layer:
     def _arrays(
         self, given: Sequence[str], results: Sequence[str]
     ) -> tuple[list[np.ndarray], Results]:
-        subject, held = self.comparison.subject, self.comparison.subject.translated.tensors
+        subject, held = self.comparison.subject, self.comparison.subject.tensors
         inputs = self.comparison.inputs(self.sample)
         refs = [held[v] for v in (*given, *results) if v in held]
         with self.comparison.expected.tensors(inputs, refs) as known:

@@ -97,7 +97,7 @@ def boundaries(
 ) -> list[Boundary]:
     """Those of the variables that hold a tensor of the graph which the reference has."""
     subject = comparison.subject
-    held = subject.translated.tensors
+    held = subject.tensors
     wanted = [v for v in parts.variables(subject.module) if v in names and v in held]
     sample = next(iter(comparison.samples))
     with comparison.expected.tensors(comparison.inputs(sample), [held[v] for v in wanted]) as known:

@@ -88,7 +88,7 @@ def _files(comparison: Comparison, layer: Layer) -> Files:
     alone = layer.alone(subject.module)
     inputs = comparison.inputs(layer.sample)
     given = {i.ref: a for i, a in zip(subject.graph.inputs, inputs, strict=True)}
-    held = subject.translated.tensors
+    held = subject.tensors
     behind = alone.feeds[len(as_pairs(inputs)) :]
     given |= {held[v]: a for v, a in zip(alone.given, behind, strict=True)}
     fed = {ref: Fed(comparison.expected.enum(ref, a), a.shape) for ref, a in given.items()}

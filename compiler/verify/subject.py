@@ -14,10 +14,11 @@ from dlcc.compiler.container.manifest import TensorSpec
 from dlcc.compiler.container.pack import Compiled
 from dlcc.compiler.driver import find_chips, in_half, require_shapes
 from dlcc.compiler.errors import UsageError
-from dlcc.compiler.frontend.graph import ALL_OUTPUTS, Graph, TensorRef, parse_ref
+from dlcc.compiler.frontend.graph import Graph, TensorRef
 from dlcc.compiler.frontend.load import graph_of
 from dlcc.compiler.frontend.read import Source, read_model
 from dlcc.compiler.frontend.translate import Model, translate
+from dlcc.compiler.frontend.unread import CALLS, LOOPS
 from dlcc.compiler.passes.pipeline import optimize
 from dlcc.compiler.session import Session
 from dlcc.compiler.tuning import Choices, choices_for
@@ -62,7 +63,8 @@ class Call:
 
 @dataclass(frozen=True)
 class Subject:
-    """module: optimised.   specs: of the inputs, in order.   choices: of tuning."""
+    """module: optimised.   specs: of the inputs, in order.   choices: of tuning.
+    tensors: variable of `main`, before optimisation -> the model's tensor that it holds."""
 
     source: Source
     graph: Graph
@@ -72,6 +74,7 @@ class Subject:
     chip: Chip
     runtime: Runtime
     choices: Choices
+    tensors: Mapping[str, TensorRef]
 
     @property
     def half(self) -> bool:
@@ -79,10 +82,9 @@ class Subject:
 
     @property
     def outputs(self) -> dict[str, TensorRef]:
-        """The tensor of each output, in order."""
-        known = {o.name: o.ref for o in self.graph.outputs}
-        refs = {o.name: known.get(o.name) or parse_ref(o.name) for o in self.translated.outputs}
-        return {n: TensorRef(r.node, 0) if r.index == ALL_OUTPUTS else r for n, r in refs.items()}
+        """The model's tensor that each output is, in order."""
+        names = self.source.names
+        return {o.name: names.ref(o.name, names.outputs) for o in self.translated.outputs}
 
     def container(self) -> Container:
         """The model as `compile` makes it."""
@@ -142,7 +144,16 @@ def subject(model: Any, target: str, making: Making) -> Subject:
     specs = tuple(TensorSpec(s.name, s.dtype, s.shape) for s in translated.inputs)
     choices = choices_for(chip, making.database)
     module = optimize(translated.module)
-    return Subject(sources[0], graph, translated, module, specs, chip, runtime, choices)
+    held = _of_the_model(sources[0], translated.tensors)
+    return Subject(sources[0], graph, translated, module, specs, chip, runtime, choices, held)
+
+
+def _of_the_model(source: Source, tensors: Mapping[str, TensorRef]) -> dict[str, TensorRef]:
+    """Those of the tensors that are called so in the model as well: results of its loops and calls
+    are renumbered when it is read, and some nodes are made then."""
+    ops = {node.name: node.op for node in source.graph_def.node}
+    others = (*CALLS, *LOOPS)
+    return {v: ref for v, ref in tensors.items() if ops.get(ref.node, others[0]) not in others}
 
 
 def _spec(number: int, ty: Any) -> TensorSpec:

@@ -148,7 +148,7 @@ def _samples(found: Subject, data: Data) -> Samples:
 def _expected(found: Subject, data: Data) -> AbstractContextManager[Expected]:
     if data.expect is not None:
         return ByFile(data.expect_name, data.expect, found)
-    asked: list[TensorRef] = [*found.outputs.values(), *found.translated.tensors.values()]
+    asked: list[TensorRef] = [*found.outputs.values(), *found.tensors.values()]
     return ByTensorFlow(found, list(dict.fromkeys(asked)))
 
 
