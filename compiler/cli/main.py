@@ -48,21 +48,10 @@ def cli() -> None:
 
 
 VERBS = (
-    compile_model,
-    check,
-    tune,
-    records,
-    run,
-    bench,
-    profile,
-    info,
-    view,
-    device,
-    target,
-    diff,
-    lint,
-    ops,
-    verify,
+    *(compile_model, check, lint, tune, records),
+    *(run, bench, profile, verify),
+    *(info, diff, view),
+    *(ops, device, target),
 )
 for _verb in VERBS:
     cli.add_command(_verb)

@@ -116,7 +116,7 @@ def graph_of(
 def _checked(source: Source, checks: Checks) -> tuple[dict[str, Node], Library]:
     """Nodes and functions, with guards where checks are kept."""
     graph_def = source.graph_def
-    nodes = _nodes(graph_def)
+    nodes = nodes_of(graph_def)
     protos = {f.signature.name: f for f in graph_def.library.function}
     if checks == "keep":
         nodes = with_guards(nodes, checking_functions(protos))
