@@ -2,55 +2,38 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from dlcc.compiler.profile.calls import Call, Calls
 from dlcc.compiler.profile.nodes import by_nodes
 from dlcc.compiler.profile.page import page
-from dlcc.targets.errors import DlccError
-
-chromium = pytest.importorskip("tests.view.chromium")
+from tests.view.chromium import Chromium
 
 COSTS = {"conv": 0.5, "relu": 0.1, "pool": 0.3}
 TABLE = "document.querySelector('table')"
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    try:
-        started = chromium.Chromium()
-    except DlccError as error:
-        if os.environ.get("DLCC_REQUIRE_DEVICES") == "1":
-            raise
-        pytest.skip(f"no Chromium: {error}")
-    with started:
-        yield started
-
-
 @pytest.fixture
-def opened(browser: Any, tmp_path: Path) -> Any:
+def opened(chromium: Chromium, tmp_path: Path) -> Chromium:
     rows = [
         Call(n, kernel, "cpu", cost, cost / 0.9, (f"n/{kernel}",))
         for n, (kernel, cost) in enumerate(COSTS.items(), 1)
     ]
     of = Calls("m", "host", "local", "seconds", tuple(rows))
     (tmp_path / "p.html").write_text(page([of], [by_nodes(of)]))
-    browser.open(tmp_path / "p.html")
-    return browser
+    chromium.open(tmp_path / "p.html")
+    return chromium
 
 
-def kernels(browser: Any) -> list[str]:
+def kernels(browser: Chromium) -> list[str]:
     """Those that are seen, from above."""
     rows = f"[...{TABLE}.tBodies[0].rows].filter(row => row.offsetHeight)"
     return list(browser.run(f"{rows}.map(row => row.cells[2].textContent)"))
 
 
-def press_heading(browser: Any, column: int) -> str | None:
+def press_heading(browser: Chromium, column: int) -> str | None:
     heading = f"{TABLE}.tHead.rows[0].cells[{column}]"
     browser.run(f"{heading}.querySelector('button').focus()")
     browser.key("Enter")
@@ -58,7 +41,7 @@ def press_heading(browser: Any, column: int) -> str | None:
     return found
 
 
-def test_headings_sort(opened: Any) -> None:
+def test_headings_sort(opened: Chromium) -> None:
     assert kernels(opened) == ["conv", "relu", "pool"]
     assert press_heading(opened, 3) == "descending"  # what costs most comes first
     assert kernels(opened) == ["conv", "pool", "relu"]
@@ -68,7 +51,7 @@ def test_headings_sort(opened: Any) -> None:
     assert kernels(opened) == ["conv", "pool", "relu"]
 
 
-def test_search_and_arrows(opened: Any) -> None:
+def test_search_and_arrows(opened: Chromium) -> None:
     opened.key("/")
     opened.type("n/pool")
     assert kernels(opened) == ["pool"]
@@ -82,13 +65,13 @@ def test_search_and_arrows(opened: Any) -> None:
     assert opened.run("document.activeElement.cells[2].textContent") == "conv"
 
 
-def test_nothing_is_fetched_and_nothing_fails(opened: Any) -> None:
+def test_nothing_is_fetched_and_nothing_fails(opened: Chromium) -> None:
     assert len(opened.requests()) == 1
     bad = ("Log.entryAdded", "Runtime.exceptionThrown")
     assert [event for event in opened.events if event["method"] in bad] == []
 
 
-def test_dark(opened: Any) -> None:
+def test_dark(opened: Chromium) -> None:
     colours = []
     for scheme in ("light", "dark"):
         opened.media(prefers_color_scheme=scheme)
