@@ -211,9 +211,11 @@ def _bindings(function: relax.Function) -> list[relax.Binding]:
 
 def _exact(word: Word, call: Call) -> Word:
     """The type where it depends on the operands as well."""
-    shape = _typed(call.args[0].ty)[1] if call.args else None
-    if word.op == "Conv2d" and shape and 1 < int(call.attrs.groups) == shape[-1]:
-        return Word("DepthWiseConv2d", word.attributes, word.constants)
+    if word.op == "Conv2d":
+        shape = _typed(call.args[0].ty)[1]
+        channels = shape and shape[str(call.attrs.data_layout).index("C")]
+        if 1 < int(call.attrs.groups) == channels:
+            return Word("DepthWiseConv2d", word.attributes, word.constants)
     if word.op == "MatMul" and isinstance(call.args[1], GenericConst) and call.args[1].ty.ndim == 2:
         return Word("FullyConnected", word.attributes, ("weight", "bias"))
     return word

@@ -63,7 +63,12 @@ def _window(attrs: Any) -> dict[str, Attribute]:
 
 
 def _convolution(attrs: Any) -> Attributes:
-    return _window(attrs) | {"group": int(attrs.groups)}
+    found: dict[str, Attribute] = _window(attrs) | {"group": int(attrs.groups)}
+    if not str(attrs.data_layout).endswith("C"):  # DLC files have channels last, and no word for it
+        found["layout"] = str(attrs.data_layout)
+    if not str(attrs.kernel_layout).endswith("IO"):
+        found["weight_layout"] = str(attrs.kernel_layout)
+    return found
 
 
 def _transposed(attrs: Any) -> Attributes:

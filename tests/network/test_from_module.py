@@ -111,6 +111,27 @@ def test_depthwise_is_known_by_its_groups(network):
     assert layer.attributes["group"] == 6
 
 
+def test_channels_first_costs_the_same(network):
+    def body(b, x):
+        first = {"data_layout": "NCHW", "kernel_layout": "OIHW", "out_layout": "NCHW"}
+        y = b.emit(R.nn.conv2d(x, const(8, 3, 3, 5), **first), "c")
+        return b.emit(R.nn.conv2d(y, const(8, 1, 3, 3), groups=8, **first), "d")
+
+    net = network(body, (2, 3, 9, 11))
+    assert [layer.op for layer in net.layers] == ["Conv2d", "DepthWiseConv2d"]
+    assert net.layers[0].attributes["weight_layout"] == "OIHW"
+    assert macs(net, net.layers[0]) == 2 * 8 * 7 * 7 * 3 * 3 * 5
+    assert macs(net, net.layers[1]) == 2 * 8 * 5 * 5 * 3 * 3
+
+
+def test_a_transposed_convolution_multiplies_for_each_input(network):
+    def body(b, x):
+        return b.emit(R.nn.conv2d_transpose(x, const(6, 4, 3, 5), strides=(2, 2)), "t")
+
+    net = network(body, (2, 6, 4, 5))
+    assert macs(net, net.layers[0]) == 2 * 6 * 4 * 5 * 4 * 3 * 5
+
+
 def test_an_output_that_is_an_input_or_another_output_is_a_copy(network):
     def body(b, x):
         y = b.emit(R.exp(x), "e")
