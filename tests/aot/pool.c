@@ -13,6 +13,7 @@
 #define LENGTH 1000
 
 const uint32_t dlcc_task_bytes = 2 * DLCC_ALIGN_BYTES;
+const volatile uint64_t *dlcc_events = NULL;
 
 extern int (*__TVMBackendParallelLaunch)(dlcc_body, void *, int);
 extern int (*__TVMBackendParallelBarrier)(int, struct dlcc_group *);

@@ -148,7 +148,7 @@ def test_placement_is_readable(made: tuple[Path, np.ndarray, np.ndarray]) -> Non
     container = open_container(made[0])
     row = next(row for row in container.targets if row.kind == "opencl")
     files = container.artifact(row).files
-    assert sorted(files) == ["kernels.json", "module.so", "placement.json"]
+    assert sorted(files) == ["kernels.json", "memory.json", "module.so", "placement.json"]
     assert set(json.loads(files["placement.json"])) == {
         *("weights_on_gpu", "kernels", "reasons", "half_error")
     }
