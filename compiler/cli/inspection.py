@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from dlcc.compiler.cli.models import Shape, input_option, output_option
-from dlcc.compiler.cli.verbs import Part, Verb, json_option, part_options
+from dlcc.compiler.cli.verbs import Part, Verb, json_option, ops_option, part_options
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -47,9 +47,17 @@ def show_rows(value: object, as_json: bool, as_csv: bool) -> None:
 )
 @click.option("--memory", "part_of", flag_value="memory", help="Show the memory that a run takes.")
 @part_options
+@ops_option
 @csv_option
 @json_option
-def info(path: Path, part_of: str | None, part: Part, as_csv: bool, as_json: bool) -> None:
+def info(
+    path: Path,
+    part_of: str | None,
+    part: Part,
+    ops: Sequence[str],
+    as_csv: bool,
+    as_json: bool,
+) -> None:
     """Show what a container, a model or a DLC of Qualcomm's holds."""
     from dlcc.compiler import inspect
 
@@ -59,7 +67,7 @@ def info(path: Path, part_of: str | None, part: Part, as_csv: bool, as_json: boo
         "tensors": inspect.tensors,
         "memory": inspect.memory,
     }
-    show_rows(views[part_of](path, **part._asdict()), as_json, as_csv)
+    show_rows(views[part_of](path, ops=ops, **part._asdict()), as_json, as_csv)
 
 
 @click.command(cls=Verb)
@@ -77,6 +85,7 @@ def info(path: Path, part_of: str | None, part: Part, as_csv: bool, as_json: boo
 @input_option
 @output_option
 @part_options
+@ops_option
 @csv_option
 @json_option
 def diff(
@@ -89,6 +98,7 @@ def diff(
     inputs: Sequence[tuple[str, Shape | None]],
     outputs: Sequence[str],
     part: Part,
+    ops: Sequence[str],
     as_csv: bool,
     as_json: bool,
 ) -> None:
@@ -107,6 +117,7 @@ def diff(
         atol=atol,
         inputs=dict(inputs),
         outputs=outputs,
+        ops=ops,
         **part._asdict(),
     )
     show_rows(found.rows if as_csv else found, as_json, as_csv)

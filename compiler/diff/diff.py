@@ -6,16 +6,30 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from dlcc.compiler.diff.artifacts import artifact_rows, metadata_rows
 from dlcc.compiler.diff.layers import LayerDiff, Tolerance, interface_rows, open_symbols
 from dlcc.compiler.diff.match import Graph, Matching, match
 from dlcc.compiler.diff.rows import SECTIONS, DiffRow
 from dlcc.compiler.errors import Mismatch, UsageError
-from dlcc.compiler.inspect.source import Source, open_source
+from dlcc.compiler.inspect.source import Source, open_source, refuse_ops
 from dlcc.compiler.network.network import Dim, Network
 
+if TYPE_CHECKING:
+    from dlcc.compiler.user_ops.load import OpsGiven
+
 Shapes = Mapping[str, Sequence[Dim | None] | None]
+
+
+class Options(NamedTuple):
+    """How files are read: what `open_source` takes after the path."""
+
+    signature: str | None
+    tag: str | None
+    inputs: Shapes | None
+    outputs: Sequence[str] | None
+    ops: OpsGiven
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +60,18 @@ def diff(
     tag: str | None = None,
     inputs: Shapes | None = None,
     outputs: Sequence[str] | None = None,
+    ops: OpsGiven = (),
 ) -> Diff:
     """Every difference of B from A: .pb, SavedModel, checkpoint or .dlc, in any mixture.
 
     sections: what to compare, see `SECTIONS`.   rtol, atol: of weights, |a - b| <= atol + rtol *
-    |a|; 0: they are to be equal.   signature: of both.   tag, inputs, outputs: of those that are
-    models, as for `compile`.   Nothing is executed.
+    |a|; 0: they are to be equal.   signature: of both.   tag, inputs, outputs, ops: of those that
+    are models, as for `compile`.   Nothing is executed.
     Raises UsageError, BadContainer, UnreadableModel, ModelError."""
     _require_sections(sections)
-    options = (signature, tag, inputs, outputs)
+    options = Options(signature, tag, inputs, outputs, ops)
     ours, theirs = _opened(a, options), _opened(b, options)
+    _require_model([ours[0], theirs[0]], ops)
     networks = ours[1], theirs[1]
     matching = match(*networks)
     found = _rows((ours[0], theirs[0]), networks, matching, Tolerance(rtol, atol))
@@ -97,14 +113,16 @@ def require_equal(found: Diff) -> None:
         )
 
 
-def _opened(
-    path: str | Path,
-    options: tuple[str | None, str | None, Shapes | None, Sequence[str] | None],
-) -> tuple[Source, Network]:
-    signature, tag, inputs, outputs = options
-    source = open_source(path, signature)
+def _require_model(sources: Sequence[Source], ops: OpsGiven) -> None:
+    """Raises UsageError for ops where no side is a model."""
+    if not any(source.is_model for source in sources):
+        refuse_ops(sources[0].path, ops)
+
+
+def _opened(path: str | Path, options: Options) -> tuple[Source, Network]:
+    source = open_source(path, options.signature)
     if source.is_model:
-        source = open_source(path, signature, tag, inputs, outputs)
+        source = open_source(path, *options)
     return source, source.network()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dlcc.compiler.container import Container, TargetRow
 from dlcc.compiler.container.tensors import DTYPES
@@ -13,6 +13,9 @@ from dlcc.compiler.inspect.kernels import MEMORY, PROGRAM, damaged, kernels_of, 
 from dlcc.compiler.inspect.layer_table import item
 from dlcc.compiler.inspect.source import open_source
 from dlcc.compiler.network.memory import MemoryRow, timeline
+
+if TYPE_CHECKING:
+    from dlcc.compiler.user_ops.load import OpsGiven
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +71,16 @@ class MemoryInfo:
     calls: tuple[CallMemory, ...]
 
 
-def memory(path: str | Path, *, signature: str | None = None, tag: str | None = None) -> MemoryInfo:
+def memory(
+    path: str | Path,
+    *,
+    signature: str | None = None,
+    tag: str | None = None,
+    ops: OpsGiven = (),
+) -> MemoryInfo:
     """The arena of the layers and what is alive at each, and the arenas of a container's targets
     where their code tells them. Arguments and errors are those of `layers`."""
-    source = open_source(path, signature, tag)
+    source = open_source(path, signature, tag, ops=ops)
     network = source.network()
     one = item(network)
     plan = timeline(one)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dlcc.compiler.inspect.kernels import KernelsByLayer, TargetKernel, kernels_of
 from dlcc.compiler.inspect.source import Source, open_source
 from dlcc.compiler.network.costs import macs, parameters
 from dlcc.compiler.network.network import Dim, Network, Tensor
+
+if TYPE_CHECKING:
+    from dlcc.compiler.user_ops.load import OpsGiven
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +40,18 @@ class LayerRow:
 
 
 def layers(
-    path: str | Path, *, signature: str | None = None, tag: str | None = None
+    path: str | Path,
+    *,
+    signature: str | None = None,
+    tag: str | None = None,
+    ops: OpsGiven = (),
 ) -> tuple[LayerRow, ...]:
     """A row for each layer.
 
-    signature, tag: which part of a model, as for `info`.   A layer fused with others names the
+    signature, tag, ops: of a model, as for `info`.   A layer fused with others names the
     kernel that they share. Kernels are known of dlcc's containers alone.
     Raises BadContainer, UnreadableModel, ModelError, UsageError."""
-    source = open_source(path, signature, tag)
+    source = open_source(path, signature, tag, ops=ops)
     return layer_rows(source.network(), kernels_by_target(source))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dlcc.compiler.container import Container, TargetRow, open_container
 from dlcc.compiler.dlc.read import is_foreign
@@ -12,19 +13,24 @@ from dlcc.compiler.errors import UsageError
 from dlcc.compiler.network.network import Dim, Network
 from dlcc.compiler.network.read import is_container, read_network
 
+if TYPE_CHECKING:
+    from dlcc.compiler.user_ops.load import OpsGiven
+
 Shapes = Mapping[str, Sequence[Dim | None] | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """A file. container: where it is one of dlcc's.   foreign: whether it is one of Qualcomm's.
-    signature, tag, inputs, outputs: which part of it, as for `read_network`."""
+    signature, tag, inputs, outputs: which part of it, and ops: those of users, as for
+    `read_network`."""
 
     path: Path
     signature: str | None
     tag: str | None
     inputs: Shapes | None = None
     outputs: Sequence[str] | None = None
+    ops: OpsGiven = ()
     container: Container | None = None
     foreign: bool = False
 
@@ -46,6 +52,7 @@ class Source:
             tag=self.tag,
             inputs=self.inputs,
             outputs=self.outputs,
+            ops=self.ops,
         )
 
 
@@ -55,17 +62,28 @@ def open_source(
     tag: str | None = None,
     inputs: Shapes | None = None,
     outputs: Sequence[str] | None = None,
+    ops: OpsGiven = (),
 ) -> Source:
     """A file by its form; a model is not read yet.
 
-    Raises BadContainer for a damaged container, UsageError for a tag or signature it lacks."""
+    Raises BadContainer for a damaged container, UsageError for a tag or signature it lacks, or
+    ops for what is not translated."""
     path = Path(path)
     if not is_container(path):
-        return Source(path, signature, tag, inputs, outputs)
+        return Source(path, signature, tag, inputs, outputs, ops)
     if tag:
         raise UsageError(f"{path} is a container, which has no tags", hint="leave --tag out")
+    refuse_ops(path, ops)
     if is_foreign(path):
         return Source(path, signature, tag, foreign=True)
     container = open_container(path)
     container.signature(signature)
     return Source(path, signature, tag, container=container)
+
+
+def refuse_ops(path: Path, ops: OpsGiven) -> None:
+    """Raises UsageError where a container is given ops."""
+    if ops:
+        raise UsageError(
+            f"{path} is a container, whose ops are compiled already", hint="leave --ops out"
+        )

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from dlcc.compiler.inspect.layer_table import total_macs
 from dlcc.compiler.inspect.source import Source, open_source
 from dlcc.compiler.network.costs import elements
 from dlcc.compiler.network.network import Network
+
+if TYPE_CHECKING:
+    from dlcc.compiler.user_ops.load import OpsGiven
 
 log = logging.getLogger("dlcc")
 NONE = "N/A"  # how Qualcomm's tools say that there is no value
@@ -82,12 +86,19 @@ class Info:
     ops: tuple[OpRow, ...]
 
 
-def info(path: str | Path, *, signature: str | None = None, tag: str | None = None) -> Info:
+def info(
+    path: str | Path,
+    *,
+    signature: str | None = None,
+    tag: str | None = None,
+    ops: OpsGiven = (),
+) -> Info:
     """Read a container (each entry is checked), a TensorFlow model, or a DLC of Qualcomm's.
 
     signature: which of a container's or SavedModel's.   tag: which of a SavedModel's graphs.
+    ops: of a model, as for `compile`.
     Raises BadContainer for a damaged zip, UnreadableModel for what is neither, UsageError."""
-    source = open_source(path, signature, tag)
+    source = open_source(path, signature, tag, ops=ops)
     if source.container is not None:
         return _container_info(source, source.container)
     return _foreign_info(source) if source.foreign else _model_info(source)
@@ -189,9 +200,10 @@ def _parameters(network: Network) -> int:
 
 def _model_info(source: Source) -> Info:
     from dlcc.compiler.frontend.load import load
+    from dlcc.compiler.user_ops.table import ops_in_force
 
-    path = source.path
-    graph = load(path, signature=source.signature, tag=source.tag)
+    path, outputs = source.path, ops_in_force(source.ops).outputs
+    graph = load(path, signature=source.signature, tag=source.tag, op_outputs=outputs)
     constants = [n.attrs["value"] for n in graph.nodes if n.op == "Const" and "value" in n.attrs]
     return Info(
         path=str(path),

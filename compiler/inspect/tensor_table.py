@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dlcc.compiler.inspect.source import open_source
 from dlcc.compiler.network.network import Dim, Network, Quantization, Role, Tensor
+
+if TYPE_CHECKING:
+    from dlcc.compiler.user_ops.load import OpsGiven
 
 CHUNK = 1 << 20  # elements that are looked at at once: a constant may be larger than the memory
 FIRST = 4
@@ -41,10 +45,14 @@ class TensorRow:
 
 
 def tensors(
-    path: str | Path, *, signature: str | None = None, tag: str | None = None
+    path: str | Path,
+    *,
+    signature: str | None = None,
+    tag: str | None = None,
+    ops: OpsGiven = (),
 ) -> tuple[TensorRow, ...]:
     """A row for each tensor, as for `layers`."""
-    return tensor_rows(open_source(path, signature, tag).network())
+    return tensor_rows(open_source(path, signature, tag, ops=ops).network())
 
 
 def tensor_rows(network: Network) -> tuple[TensorRow, ...]:

@@ -22,8 +22,10 @@ NONE = "none"  # in place of a file: not even the sets of installed packages
 
 log = logging.getLogger("dlcc")
 
+OpsGiven = Sequence[str | os.PathLike[str] | UserOps]
 
-def load_sets(given: Sequence[str | os.PathLike[str] | UserOps] = ()) -> tuple[UserOps, ...]:
+
+def load_sets(given: OpsGiven = ()) -> tuple[UserOps, ...]:
     """The sets of installed packages, and those of files, each once; a file's code is run.
 
     given: paths, or sets themselves.

@@ -1,0 +1,76 @@
+"""Tools that look into models, on one with an op of a user's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ops_files import TE, write
+
+from dlcc.compiler import compile, inspect
+from dlcc.compiler.cli.main import main
+from dlcc.compiler.diff import diff
+from dlcc.compiler.errors import UnsupportedOps
+from dlcc.compiler.user_ops.trial import one_node
+
+X = np.arange(6, dtype="float32").reshape(2, 3)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """twice.pb, a graph of one op; mine.py, which gives it; and twice.dlc."""
+    made = tmp_path_factory.mktemp("tools")
+    graph = one_node("Twice", [X], {})
+    (made / "twice.pb").write_bytes(graph.SerializeToString())
+    write(made, TE)
+    compile(graph, outputs=["Twice"], ops=[made / "mine.py"]).save(made / "twice.dlc")
+    return made
+
+
+def test_layers_tensors_and_memory(folder: Path) -> None:
+    model, ops = folder / "twice.pb", [folder / "mine.py"]
+    with pytest.raises(UnsupportedOps, match="Twice"):
+        inspect.layers(model)
+    (layer,) = inspect.layers(model, ops=ops)
+    assert (layer.name, layer.shape) == ("Twice", (2, 3))
+    assert {t.name: t.shape for t in inspect.tensors(model, ops=ops)}["input_0"] == (2, 3)
+    assert [row.layer for row in inspect.memory(model, ops=ops).layers] == ["Twice"]
+    assert inspect.info(model).macs is None
+    assert inspect.info(model, ops=ops).macs == 0
+
+
+def test_diff_with_its_container(folder: Path) -> None:
+    model, made, ops = folder / "twice.pb", folder / "twice.dlc", [folder / "mine.py"]
+    for pair in ((model, made), (made, model)):
+        found = diff(*pair, ops=ops)
+        assert found.equal, found.rows
+        assert found.matched == 1
+
+
+# what is asked -> what a container is told
+CONTAINERS = (["info"], ["info", "--layers"], ["diff", "twice.dlc"])
+
+
+@pytest.mark.parametrize("words", CONTAINERS, ids=" ".join)
+def test_containers_take_no_ops(
+    words: list[str],
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(folder)
+    assert main([*words, "twice.dlc", "--ops", "mine.py", "--json"]) == 2
+    error = json.loads(capsys.readouterr().err)
+    assert "twice.dlc is a container" in error["error"]
+    assert error["hint"] == "leave --ops out"
+
+
+def test_command_line(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    assert main(["info", "twice.pb", "--layers", "--json", "--ops", "mine.py"]) == 0
+    assert [row["name"] for row in json.loads(capsys.readouterr().out)] == ["Twice"]
+    assert main(["diff", "twice.pb", "twice.dlc", "--ops", "mine.py", "--json"]) == 0
