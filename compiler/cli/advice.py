@@ -9,7 +9,7 @@ import click
 
 from dlcc.compiler.cli.inspection import csv_option, show_rows
 from dlcc.compiler.cli.models import Shape, input_option, output_option
-from dlcc.compiler.cli.verbs import Part, Verb, json_option, part_options
+from dlcc.compiler.cli.verbs import Part, Verb, json_option, ops_option, part_options
 
 
 @click.command(cls=Verb)
@@ -35,6 +35,7 @@ from dlcc.compiler.cli.verbs import Part, Verb, json_option, part_options
 @input_option
 @output_option
 @part_options
+@ops_option
 @csv_option
 @json_option
 def lint(
@@ -47,6 +48,7 @@ def lint(
     inputs: Sequence[tuple[str, Shape | None]],
     outputs: Sequence[str],
     part: Part,
+    ops: Sequence[str],
     as_csv: bool,
     as_json: bool,
 ) -> None:
@@ -54,7 +56,7 @@ def lint(
     from dlcc.compiler import lint as linting
     from dlcc.compiler.lint.lint import require_fixable, require_none
 
-    chosen = {"inputs": dict(inputs), "outputs": outputs, **part._asdict()}
+    chosen = {"inputs": dict(inputs), "outputs": outputs, "ops": ops, **part._asdict()}
     if fixes or measure or output is not None:
         where, goal = require_fixable(fixes, output, target)
         done = linting.fix(model, where, goal, measure=measure, **chosen)

@@ -35,12 +35,17 @@ class Computed:
     failed: Mapping[str, str]
 
 
-class TensorFlow:
-    """A process that has loaded a graph. Use it in a `with` block."""
+def is_installed() -> bool:
+    """Whether TensorFlow can be asked; it is not loaded."""
+    return importlib.util.find_spec("tensorflow") is not None
 
-    def __init__(self, graph_def: Any) -> None:
+
+class TensorFlow:
+    """A process that is asked for tensors of graphs. Use it in a `with` block."""
+
+    def __init__(self, *graph_defs: Any) -> None:
         """Raises ToolchainError where TensorFlow is missing."""
-        if importlib.util.find_spec("tensorflow") is None:
+        if not is_installed():
             raise ToolchainError(
                 "the reference is TensorFlow, which is not installed",
                 hint="pip install 'dlcc[tensorflow]', or --expect FILE.npz with tensors by name",
@@ -48,15 +53,16 @@ class TensorFlow:
         self._stack = ExitStack()
         folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="dlcc-tf-"))
         self._folder = Path(folder)
-        path = self._folder / "graph.pb"
+        paths = [self._folder / f"graph{number}.pb" for number in range(len(graph_defs))]
         try:
-            path.write_bytes(graph_def.SerializeToString())
+            for path, graph_def in zip(paths, graph_defs, strict=True):
+                path.write_bytes(graph_def.SerializeToString())
         except ValueError as error:
             self._stack.close()
             raise ModelError("the model is larger than a frozen graph can be (2 GiB)") from error
         self._talk: IO[bytes] = self._stack.enter_context((self._folder / "talk").open("w+b"))
         self._process = subprocess.Popen(
-            [sys.executable, "-P", str(PROGRAM), "--tensors", str(path)],
+            [sys.executable, "-P", str(PROGRAM), "--tensors", *map(str, paths)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._talk,
@@ -72,15 +78,16 @@ class TensorFlow:
 
     @contextmanager
     def computed(
-        self, feeds: Mapping[str, np.ndarray], fetches: Sequence[str]
+        self, feeds: Mapping[str, np.ndarray], fetches: Sequence[str], graph: int = 0
     ) -> Iterator[Computed]:
-        """Tensors of the graph, until the block ends. Raises ModelError where TensorFlow fails."""
+        """Tensors of a graph, until the block ends. Raises ModelError where TensorFlow fails."""
         with tempfile.TemporaryDirectory(prefix="fetch-", dir=self._folder) as folder:
             files = {}
             for number, (name, array) in enumerate(feeds.items()):
                 files[name] = str(Path(folder) / f"feed{number}.npy")
                 np.save(files[name], array)
-            answer = self._ask({"feeds": files, "fetches": list(fetches), "folder": folder})
+            asked = {"feeds": files, "fetches": list(fetches), "folder": folder}
+            answer = self._ask({"graph": graph, **asked})
             if "error" in answer:
                 raise ModelError(
                     f"TensorFlow cannot run the model: {answer['error']}: {_line(answer)}",

@@ -7,12 +7,12 @@ A SavedModel or a Keras model in, a frozen GraphDef out. REQUEST is JSON: {"path
 the signatures, and `names.json` with {"inputs", "outputs"} from names to tensors for each, or
 {"error", "message"} where TensorFlow could not do it.
 
-    python -P tensorflow.py --tensors GRAPH
+    python -P tensorflow.py --tensors GRAPH…
 
-Computes tensors of the frozen graph GRAPH until stdin ends. A line of stdin asks, a line of stdout
-answers, both JSON: {"feeds": {tensor: file}, "fetches": [tensor, …], "folder"}, then
+Computes tensors of frozen graphs until stdin ends. A line of stdin asks, a line of stdout
+answers, both JSON: {"graph", "feeds": {tensor: file}, "fetches": [tensor, …], "folder"}, then
 {"tensors": {tensor: {"file", "dtype", "enum"}}, "failed": {tensor: why}}, or {"error", "message"}.
-Files are .npy; enum is the number of TensorFlow's own dtype.
+"graph" is the number of one, from 0; files are .npy; enum is the number of TensorFlow's own dtype.
 
 This is the only file that imports TensorFlow. It imports nothing of ours, and is run as a file
 rather than as a module: it starts where TensorFlow does and needs no more than that. `-P` keeps its
@@ -129,16 +129,19 @@ def _frozen(function: Any) -> tuple[Any, list[str], list[str]]:
 AT_ONCE = 32  # tensors that lie in memory together
 
 
-def tensors(path: str) -> int:
-    """Answer requests for tensors of a frozen graph; what TensorFlow says goes to stderr."""
+def tensors(paths: list[str]) -> int:
+    """Answer requests for tensors of frozen graphs; what TensorFlow says goes to stderr."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    session = None
+    sessions: dict[int, Any] = {}
     for line in sys.stdin:
         answer: dict[str, Any]
         try:
-            session = session or _session(path)
-            answer = _computed(session, **json.loads(line))
+            asked = json.loads(line)
+            graph = asked.pop("graph")
+            if graph not in sessions:
+                sessions[graph] = _session(paths[graph])
+            answer = _computed(sessions[graph], **asked)
         except Exception as error:  # noqa: BLE001  the caller tells the user; the trace is for `-v`
             traceback.print_exc()
             answer = {"error": type(error).__name__, "message": str(error)}
@@ -214,4 +217,4 @@ def _stored_array(tensor: Any, array: Any, file: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(tensors(sys.argv[2]) if sys.argv[1] == "--tensors" else main(*sys.argv[1:]))
+    sys.exit(tensors(sys.argv[2:]) if sys.argv[1] == "--tensors" else main(*sys.argv[1:]))

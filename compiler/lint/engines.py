@@ -15,10 +15,11 @@ FLOAT_TIMES = 13.0
 
 def lacking(subject: Subject) -> Iterator[Found]:
     """Ops of the graph that the target can never run."""
-    lacks = subject.kind.lacks
+    kind, users = subject.kind, subject.model.users
     for node, op in subject.model.ops.items():
-        if op in lacks:
-            yield Found(node, f"{op}: {lacks[op]}")
+        why = users[op][kind.name] if op in users else kind.lacks.get(op, "yes")
+        if why != "yes":
+            yield Found(node, f"{op}: {why}")
 
 
 def floats_on_dsp(subject: Subject) -> Iterator[Found]:
@@ -36,7 +37,7 @@ def falls_to_cpu(subject: Subject) -> Iterator[Found]:
     """Layers of kernels that the GPU does not run, with the reason."""
     reasons: dict[str, list[str]] = defaultdict(list)
     kernels = subject.kind.kernels
-    if kernels is None:
+    if any(lacking(subject)):  # there are no kernels of a model that cannot be built
         return
     for told, variables in kernels(subject.model.module, subject.chip).items():
         kernel, comma, reason = told.partition(", on the CPU (")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dlcc.compiler.errors import BadContainer, Mismatch, UsageError
 from dlcc.compiler.inspect.layer_table import item
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from tvm.ir import IRModule
 
     from dlcc.compiler.network.from_module import Spec
+    from dlcc.compiler.user_ops.load import OpsGiven
 
 Shapes = Mapping[str, Sequence[Dim | None] | None]
 
@@ -30,13 +32,14 @@ def lint(
     tag: str | None = None,
     inputs: Shapes | None = None,
     outputs: Sequence[str] | None = None,
+    ops: OpsGiven = (),
 ) -> tuple[Finding, ...]:
     """What could be better in a model, or a container of dlcc's, for each target.
 
     target: kinds or chips, joined by commas; default: the container's, or every kind.
     The other arguments are those of `compile`. Nothing is built and nothing runs.
     Raises UnknownTarget, UsageError, UnreadableModel, ModelError, BadContainer."""
-    model, own = read(path, signature, tag, inputs, outputs)
+    model, own = read(path, signature, tag, inputs, outputs, ops)
     names = target or ",".join(own) or ",".join(KINDS)
     chips = {chip.name: chip for chip in map(find_chip, filter(None, names.split(",")))}
     return tuple(f for chip in chips.values() for f in findings(Subject(model, chip)))
@@ -67,16 +70,17 @@ def read(
     tag: str | None,
     inputs: Shapes | None,
     outputs: Sequence[str] | None,
+    ops: OpsGiven = (),
 ) -> tuple[Model, tuple[str, ...]]:
     """A model, and the chips of a container."""
-    source = open_source(path, signature, tag, inputs, outputs)
+    source = open_source(path, signature, tag, inputs, outputs, ops)
     if source.foreign:
         raise BadContainer(
             f"{path} is a container of Qualcomm's tools, whose layers have other kernels",
             hint="give the TensorFlow model that it was made of",
         )
     if source.container is None:
-        return _of_model(path, signature, tag, inputs, outputs), ()
+        return _of_model(path, signature, tag, inputs, outputs, ops), ()
     row = source.container.signature(signature)
     module = source.container.module(signature)
     chips = tuple(target.chip for target in row.targets)
@@ -89,15 +93,21 @@ def _of_model(
     tag: str | None,
     inputs: Shapes | None,
     outputs: Sequence[str] | None,
+    ops: OpsGiven,
 ) -> Model:
     from dlcc.compiler.frontend.load import load
     from dlcc.compiler.frontend.translate import translate
     from dlcc.compiler.passes.pipeline import optimize
+    from dlcc.compiler.user_ops.table import ops_in_force
 
-    graph = load(path, inputs or None, outputs or None, signature=signature, tag=tag)
-    made = translate(graph)
-    ops = {node.name: node.op for node in graph.nodes}
-    return model_of(graph.name, optimize(made.module), made.inputs, made.outputs, ops)
+    in_force = ops_in_force(ops)
+    which: Any = {"signature": signature, "tag": tag, "op_outputs": in_force.outputs}
+    graph = load(path, inputs or None, outputs or None, **which)
+    made = translate(graph, table=in_force.table)
+    used = {node.name: node.op for node in graph.nodes}
+    model = model_of(graph.name, optimize(made.module), made.inputs, made.outputs, used)
+    own = {op: able for op in used.values() if (able := in_force.targets(op)) is not None}
+    return replace(model, users=own)
 
 
 def model_of(

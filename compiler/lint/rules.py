@@ -67,10 +67,11 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "no-kernel",
-        ("hexagon",),
+        EVERYWHERE,
         engines.lacking,
-        "compute it before or behind the model, cut with --output and --input",
-        "targets/aot/lacks.py",
+        "compute it before or behind the model, cut with --output and --input; an op of your own "
+        "wants a converter, or a kernel for the target",
+        "targets/aot/lacks.py, and the files of --ops",
     ),
     Rule(
         "float-on-dsp",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -27,12 +27,14 @@ class Model:
     network: its layers in the layout that targets compute in, an open batch as it is.
     item: the same for one item of an open batch.   module: before any target's passes.
     ops: node -> op of TensorFlow's graph; {} of a container.
+    users: op of a user's -> kind of target -> "yes", or why it cannot run there.
     """
 
     network: Network
     item: Network
     module: IRModule
     ops: Mapping[str, str]
+    users: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @cached_property
     def macs(self) -> int:

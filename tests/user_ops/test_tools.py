@@ -7,12 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ops_files import TE, write
+from ops_files import IN_C, SHAPE, TE, write
 
 from dlcc.compiler import compile, inspect
 from dlcc.compiler.cli.main import main
 from dlcc.compiler.diff import diff
 from dlcc.compiler.errors import UnsupportedOps
+from dlcc.compiler.frontend.read import read_graph_def
+from dlcc.compiler.frontend.reference import is_installed
+from dlcc.compiler.lint import fix, lint
 from dlcc.compiler.user_ops.trial import one_node
 
 X = np.arange(6, dtype="float32").reshape(2, 3)
@@ -49,8 +52,34 @@ def test_diff_with_its_container(folder: Path) -> None:
         assert found.matched == 1
 
 
+def test_advice_on_ops_without_a_kernel(folder: Path, tmp_path: Path) -> None:
+    """Of a target that can never run the op, a kernel's schedule is not asked for."""
+    ops = [write(tmp_path, SHAPE, IN_C.replace("arm,", ""))]
+    told = lint(folder / "twice.pb", ops=ops)
+    assert {(f.target, f.layer) for f in told if f.rule == "no-kernel"} == {
+        ("cortex-a76", "Twice"), ("opencl", "Twice")
+    }  # fmt: skip
+    assert not lint(folder / "twice.pb", "host", ops=ops)
+
+
+def test_fix_keeps_the_op(folder: Path, tmp_path: Path) -> None:
+    graph = one_node("Twice", [X], {})
+    graph.node.add(name="y", op="Identity", input=["Twice"]).attr["T"].type = 1
+    graph.node.add(name="unread", op="Twice", input=["y"])
+    (tmp_path / "m.pb").write_bytes(graph.SerializeToString())
+    ops = [folder / "mine.py"]
+    done = fix(tmp_path / "m.pb", tmp_path / "fixed.pb", "host", outputs=["y"], ops=ops)
+    assert [n.op for n in read_graph_def(tmp_path / "fixed.pb").node] == [
+        "Placeholder", "Twice", "Identity"
+    ]  # fmt: skip
+    assert done.checked == ("host",)
+    assert done.rows[-1].done.startswith("only the host was asked: TensorFlow")
+    if is_installed():
+        assert "not registered 'Twice'" in done.rows[-1].done
+
+
 # what is asked -> what a container is told
-CONTAINERS = (["info"], ["info", "--layers"], ["diff", "twice.dlc"])
+CONTAINERS = (["info"], ["info", "--layers"], ["diff", "twice.dlc"], ["lint"])
 
 
 @pytest.mark.parametrize("words", CONTAINERS, ids=" ".join)
