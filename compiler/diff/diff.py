@@ -75,10 +75,8 @@ def diff(
     networks = ours[1], theirs[1]
     matching = match(*networks)
     found = _rows((ours[0], theirs[0]), networks, matching, Tolerance(rtol, atol))
-    rows = sorted(
-        (row for row in found if row.section in sections),
-        key=lambda row: SECTIONS.index(row.section),
-    )
+    found = [row for row in found if row.section in sections]
+    rows = sorted(found, key=lambda row: SECTIONS.index(row.section))
     counted = Counter(row.section for row in rows if row.counts)
     return Diff(
         a=str(a),

@@ -15,7 +15,7 @@ from dlcc.compiler.lint.rewrite.channels import pad_channels
 from dlcc.compiler.lint.rewrite.editable import Editable
 from dlcc.compiler.lint.rewrite.tidy import tidy
 from dlcc.compiler.lint.rewrite.transposes import cancel_transposes
-from dlcc.compiler.lint.same import asked_of, random_inputs, require_same
+from dlcc.compiler.lint.same import Asked, asked_of, random_inputs, require_same
 from dlcc.targets.atomic import written_whole
 from dlcc.targets.registry import find_chip
 
@@ -74,16 +74,13 @@ def fix(
     """Rewrite a model for one chip, and write it as a frozen graph.
 
     target: a kind or chip.   measure: whether to run both on the target's default device, too, and
-    tell what they cost.   The other arguments are those of `lint`. Both models are compiled for
-    host and run on the same random inputs before anything is written; TensorFlow runs them, too,
-    where it is installed.
+    tell what they cost.   The other arguments are those of `lint`. Before anything is written
+    the host runs both on the same random inputs, and TensorFlow, too, where it is installed.
     Raises Mismatch where they differ, UsageError, ModelError, and what `lint` raises."""
     part: Any = {"signature": signature, "tag": tag, "inputs": inputs, "outputs": outputs}
     part["ops"] = ops
     found = lint(path, target, **part)
-    source, read = _read(path, **part)
-    asked = asked_of(source, read)
-    graph, again = _editable(source, read)
+    graph, again, asked = _editable(*_read(path, **part))
     before = len(graph.nodes)
     rows = _rewritten(graph, target, {f.fix for f in found})
     again["ops"] = ops
@@ -91,8 +88,6 @@ def fix(
     with written_whole(output) as file:
         file.write(graph.graph.SerializeToString(deterministic=True))
     left = lint(output, target, outputs=again["outputs"], ops=ops)
-    models: list[tuple[Any, Mapping[str, Any]]] = [(path, part), (graph.graph, again)]
-    costs = [_cost(*model, target) if measure else {} for model in models]
     return Fixed(
         path=str(output),
         target=find_chip(target).name,
@@ -100,8 +95,8 @@ def fix(
         checked=same.checked,
         off=same.off,
         findings=(len(found), len(left)),
-        before=costs[0],
-        after=costs[1],
+        before=_cost(path, part, target) if measure else {},
+        after=_cost(graph.graph, again, target) if measure else {},
         rows=(*rows, FixRow("check", "", same.said)),
     )
 
@@ -152,13 +147,15 @@ def _read(
     return source, load(path, inputs or None, outputs or None, **which)
 
 
-def _editable(source: Source, graph: Graph) -> tuple[Editable, dict[str, Any]]:
-    """The GraphDef to change, and how it is compiled: by its own names of inputs and outputs."""
+def _editable(source: Source, graph: Graph) -> tuple[Editable, dict[str, Any], Asked | None]:
+    """The GraphDef to change, how it is compiled: by its own names of inputs and outputs, and what
+    TensorFlow is asked."""
+    asked = asked_of(source, graph)  # which keeps the model as it is
     inputs = [i.ref.node for i in graph.inputs]
     results = [str(o.ref) if o.ref.index > 0 else o.ref.node for o in graph.outputs]
     kept = [o.ref.node for o in graph.outputs]
     again = {"inputs": dict.fromkeys(inputs), "outputs": results}
-    return Editable(source.graph_def, inputs, kept), again
+    return Editable(source.graph_def, inputs, kept), again, asked
 
 
 def _cost(model: Any, part: Mapping[str, Any], target: str) -> dict[str, float]:
