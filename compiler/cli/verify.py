@@ -15,6 +15,7 @@ from dlcc.compiler.cli.verbs import (
     Verb,
     gathered,
     json_option,
+    ops_option,
     part_options,
     time_limit_option,
 )
@@ -165,6 +166,7 @@ def _run_options(command: Any) -> Any:
 @input_option
 @output_option
 @part_options
+@ops_option
 @json_option
 def verify(
     model: str,
@@ -178,6 +180,7 @@ def verify(
     inputs: Sequence[tuple[str, Shape | None]],
     outputs: Sequence[str],
     part: Part,
+    ops: Sequence[str],
     as_json: bool,
 ) -> None:
     """Compare a model on a device with TensorFlow, layer by layer.
@@ -192,7 +195,7 @@ def verify(
     from dlcc.compiler.verify import Data
     from dlcc.compiler.verify import verify as verified
 
-    look, making, place = _asked(seen, where, inputs, outputs, part)
+    look, making, place = _asked(seen, where, inputs, outputs, part, ops)
     known = read_arrays(expect) if expect else None
     data = Data(partial(Files, paths) if paths else {}, seed, known, str(expect))
     with step(f"comparing {model} on {target} with its reference"):
@@ -209,13 +212,13 @@ def _asked(
     inputs: Sequence[tuple[str, Shape | None]],
     outputs: Sequence[str],
     part: Part,
+    ops: Sequence[str],
 ) -> tuple[Look, Making, Place]:
     from dlcc.compiler.verify import Look, Making, Place
 
     layers: Layers | None = "tensors" if seen.tensors else "kernels" if seen.layers else None
     look = Look(layers, seen.bisect, seen.reproducer, seen.rank, seen.rtol, seen.atol)
     database = None if where.database is None else str(where.database)
-    making = Making(
-        dict(inputs), outputs, part.signature, part.tag, database, where.runtime, where.fp16
-    )
+    how = where.runtime, where.fp16, ops
+    making = Making(dict(inputs), outputs, part.signature, part.tag, database, *how)
     return look, making, Place(where.device, where.threads, where.time_limit_s)

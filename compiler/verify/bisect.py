@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping, Sequence
 from tvm.ir import IRModule
 
 from dlcc.compiler.errors import DlccError
-from dlcc.compiler.frontend.ops import TF_OPS
 from dlcc.compiler.frontend.trace import op_name
 from dlcc.compiler.passes import pipeline
 from dlcc.compiler.verify import parts
@@ -81,7 +80,8 @@ class _Search:
         variable = self._first_wrong(self._subject.translated.module, by_tvm)
         ref = self._subject.tensors[variable]
         op = self._subject.op(ref)
-        source = f" ({TF_OPS[op].source})" if op in TF_OPS else ""
+        table = self._subject.table
+        source = f" ({table[op].source})" if op in table else ""
         node = str(ref).removesuffix(":0")
         at = "" if node == self._row.node else f", at {node}"
         return self._says(

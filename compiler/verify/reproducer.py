@@ -17,6 +17,8 @@ from dlcc.compiler.feeds import as_pairs
 from dlcc.compiler.frontend.graph import TensorRef
 from dlcc.compiler.frontend.part import Fed, Part, part_of
 from dlcc.compiler.npz import write_npz
+from dlcc.compiler.user_ops.declared import UserOps
+from dlcc.compiler.user_ops.load import NONE
 from dlcc.compiler.verify.isolated import Layer
 from dlcc.compiler.verify.layers import Comparison
 from dlcc.compiler.verify.measure import Error
@@ -111,6 +113,7 @@ def _alone(comparison: Comparison, files: Files, making: Making) -> Error:
         database=making.database,
         runtime=making.runtime,
         fp16=making.fp16,
+        ops=making.ops,
     )
     found = subject(files.part.graph_def, comparison.subject.chip.name, how)
     with session_of(found.container(), comparison.place) as session:
@@ -126,7 +129,15 @@ def _command(comparison: Comparison, folder: Path, output: str, making: Making) 
     words += ["--database", str(making.database)] if making.database else []
     words += ["--runtime", making.runtime] if making.runtime else []
     words += ["--fp16"] if making.fp16 else []
+    words += [word for own in making.ops for word in ("--ops", _file(own))]
     return f"cd {shlex.quote(str(folder))}\n{shlex.join(words)}"
+
+
+def _file(own: str | os.PathLike[str] | UserOps) -> str:
+    """A file of ops as it is named from anywhere."""
+    if own == NONE:
+        return NONE
+    return str(Path(own.file if isinstance(own, UserOps) else own).resolve())
 
 
 def _write(folder: Path, files: Files, text: str) -> None:

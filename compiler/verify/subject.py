@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tvm import relax
@@ -16,12 +16,15 @@ from dlcc.compiler.driver import find_chips, in_half, require_shapes
 from dlcc.compiler.errors import UsageError
 from dlcc.compiler.frontend.graph import Graph, TensorRef
 from dlcc.compiler.frontend.load import graph_of
+from dlcc.compiler.frontend.ops.table import OpTable
 from dlcc.compiler.frontend.read import Source, read_model
 from dlcc.compiler.frontend.translate import Model, translate
 from dlcc.compiler.frontend.unread import CALLS, LOOPS
 from dlcc.compiler.passes.pipeline import optimize
 from dlcc.compiler.session import Session
 from dlcc.compiler.tuning import Choices, choices_for
+from dlcc.compiler.user_ops.load import OpsGiven
+from dlcc.compiler.user_ops.table import ops_in_force
 from dlcc.targets.chips import Chip
 from dlcc.targets.cpu.sources import calls_of
 from dlcc.targets.names import nodes_of
@@ -41,6 +44,7 @@ class Making:
     database: str | None = None
     runtime: str | None = None
     fp16: bool = False
+    ops: OpsGiven = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,8 @@ class Call:
 @dataclass(frozen=True)
 class Subject:
     """module: optimised.   specs: of the inputs, in order.   choices: of tuning.
-    tensors: variable of `main`, before optimisation -> the model's tensor that it holds."""
+    tensors: variable of `main`, before optimisation -> the model's tensor that it holds.
+    table: of the ops in force."""
 
     source: Source
     graph: Graph
@@ -75,6 +80,7 @@ class Subject:
     runtime: Runtime
     choices: Choices
     tensors: Mapping[str, TensorRef]
+    table: OpTable
 
     @property
     def half(self) -> bool:
@@ -138,14 +144,17 @@ def subject(model: Any, target: str, making: Making) -> Subject:
         raise UsageError(
             "one signature is verified at a time", hint=f"--signature {sources[0].signature}"
         )
-    graph = graph_of(sources[0], making.inputs, list(making.outputs) or None)
+    in_force = ops_in_force(making.ops)
+    source = replace(sources[0], op_outputs=in_force.outputs)
+    graph = graph_of(source, making.inputs, list(making.outputs) or None)
     require_shapes([graph], [chip.kind] if runtime.static_shapes else [])
-    translated = translate(graph)
+    translated = translate(graph, table=in_force.table)
     specs = tuple(TensorSpec(s.name, s.dtype, s.shape) for s in translated.inputs)
     choices = choices_for(chip, making.database)
     module = optimize(translated.module)
-    held = _of_the_model(sources[0], translated.tensors)
-    return Subject(sources[0], graph, translated, module, specs, chip, runtime, choices, held)
+    held = _of_the_model(source, translated.tensors)
+    made = graph, translated, module, specs, chip, runtime, choices, held, in_force.table
+    return Subject(source, *made)
 
 
 def _of_the_model(source: Source, tensors: Mapping[str, TensorRef]) -> dict[str, TensorRef]:
