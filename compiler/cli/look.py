@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from dlcc.compiler.cli.models import Shape, input_option, output_option
-from dlcc.compiler.cli.verbs import Part, Verb, json_option, part_options
+from dlcc.compiler.cli.verbs import Part, Verb, json_option, ops_option, part_options
 
 
 @click.command(cls=Verb)
@@ -26,17 +26,26 @@ from dlcc.compiler.cli.verbs import Part, Verb, json_option, part_options
     metavar="FILE",
     help="What `dlcc profile --json` printed for it: shows the cost of each layer.",
 )
+@click.option(
+    "-t",
+    "--target",
+    metavar="TARGET",
+    help="Whose kernels and placement are shown of a container; default: the first.",
+)
 @input_option
 @output_option
 @part_options
+@ops_option
 @json_option
 def view(
     path: Path,
     page: Path | None,
     profile: Path | None,
+    target: str | None,
     inputs: Sequence[tuple[str, Shape | None]],
     outputs: Sequence[str],
     part: Part,
+    ops: Sequence[str],
     as_json: bool,
 ) -> None:
     """Write a page to look into a model: its graph, memory, costs and constants.
@@ -52,8 +61,10 @@ def view(
             path,
             page,
             profile=profile,
+            target=target,
             inputs=dict(inputs) or None,
             outputs=list(outputs) or None,
+            ops=ops,
             **part._asdict(),
         )
     talk.LOG.info("wrote %s (%s)", made.path, size(made.size_bytes))

@@ -13,6 +13,7 @@ from dlcc.compiler.network import Attribute, Layer, Network, Tensor
 from dlcc.compiler.network.costs import macs, parameters
 from dlcc.compiler.network.memory import Memory
 from dlcc.compiler.view.costs import Costs
+from dlcc.compiler.view.placed import Placements
 from dlcc.compiler.view.statistics import statistics
 from dlcc.tuning.wording import printable
 
@@ -24,11 +25,12 @@ def graph(
     network: Network,
     memory: Memory,
     costs: Costs | None = None,
-    placements: Mapping[str, str] | None = None,
+    placements: Placements | None = None,
 ) -> dict[str, Any]:
     """Everything about a network; layers and tensors are named by their numbers.
 
-    placements: layer -> "cpu", "gpu" and so on; a profile's own go before them."""
+    placements: of a target; a profile's own go before them."""
+    placed = placements or Placements("", {})
     number = {name: n for n, name in enumerate(network.tensors)}
     layers = {layer.name: n for n, layer in enumerate(network.layers)}
     return {
@@ -41,7 +43,13 @@ def graph(
         "tensors": [_tensor(tensor) for tensor in network.tensors.values()],
         "memory": _memory(memory, layers, number),
         "costs": None if costs is None else _costs(costs, layers),
-        "placements": _placements(layers, costs, placements or {}),
+        "placements": _placements(layers, costs, placed.engines),
+        "target": _text(placed.target),
+        "kernels": [
+            [layers[name], [_text(kernel) for kernel in kernels]]
+            for name, kernels in placed.kernels.items()
+            if name in layers
+        ],
     }
 
 

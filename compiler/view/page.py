@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Mapping
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +14,7 @@ from dlcc.compiler.network import Network
 from dlcc.compiler.network.memory import Memory, timeline
 from dlcc.compiler.view.costs import Costs
 from dlcc.compiler.view.graph import graph
+from dlcc.compiler.view.placed import Placements
 from dlcc.targets.atomic import written_whole
 
 # Parts of one script, in the order in which they may use each other at once.
@@ -42,7 +42,7 @@ def write(
     path: str | Path,
     *,
     costs: Costs | None = None,
-    placements: Mapping[str, str] | None = None,
+    placements: Placements | None = None,
     memory: Memory | None = None,
 ) -> None:
     """Write the page to a file, wholly or not at all; as for `page`.   Raises UsageError."""
@@ -55,12 +55,13 @@ def page(
     network: Network,
     *,
     costs: Costs | None = None,
-    placements: Mapping[str, str] | None = None,
+    placements: Placements | None = None,
     memory: Memory | None = None,
 ) -> str:
     """The page of a network.
 
-    placements: layer -> where it runs.   memory: a target's own plan; None: one is made."""
+    placements: of a target; a profile's own go before them.   memory: a target's own plan; None:
+    one is made."""
     web = files("dlcc.compiler.view.web")
     data = graph(network, memory or timeline(network), costs, placements)
     script = _joined([web.joinpath(name).read_text("utf-8") for name in SCRIPTS])

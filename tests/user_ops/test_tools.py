@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from dlcc.compiler.frontend.read import read_graph_def
 from dlcc.compiler.frontend.reference import is_installed
 from dlcc.compiler.lint import fix, lint
 from dlcc.compiler.user_ops.trial import one_node
+from dlcc.compiler.verify import Data, Look, Making, verify
+from dlcc.compiler.view import view
 
 X = np.arange(6, dtype="float32").reshape(2, 3)
 
@@ -52,6 +55,27 @@ def test_diff_with_its_container(folder: Path) -> None:
         assert found.matched == 1
 
 
+def test_view(folder: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    assert view(folder / "twice.pb", page, ops=[folder / "mine.py"]).layers == 1
+    assert view(folder / "twice.dlc", page).target == "host"
+    assert '"target":"host"' in page.read_text("utf-8")
+
+
+def test_verify(folder: Path, tmp_path: Path) -> None:
+    """TensorFlow lacks the op, so that a file says what it should be."""
+    making = Making(ops=[folder / "mine.py"])
+    (tmp_path / "made").mkdir()
+    look = Look(layers="tensors", reproducer=tmp_path / "made" / "layer")
+    wrong = Data({"x": {"input_0": X}}, expect={"Twice": 2.5 * X})
+    found = verify(folder / "twice.pb", data=wrong, look=look, making=making)
+    assert (found.ok, found.first) == (False, "Twice")
+    assert found.reproducer is not None
+    assert f"--ops {folder / 'mine.py'}" in found.reproducer.command
+    right = replace(wrong, expect={"Twice": 2 * X})
+    assert verify(folder / "twice.pb", data=right, making=making).ok
+
+
 def test_advice_on_ops_without_a_kernel(folder: Path, tmp_path: Path) -> None:
     """Of a target that can never run the op, a kernel's schedule is not asked for."""
     ops = [write(tmp_path, SHAPE, IN_C.replace("arm,", ""))]
@@ -79,7 +103,7 @@ def test_fix_keeps_the_op(folder: Path, tmp_path: Path) -> None:
 
 
 # what is asked -> what a container is told
-CONTAINERS = (["info"], ["info", "--layers"], ["diff", "twice.dlc"], ["lint"])
+CONTAINERS = (["info"], ["info", "--layers"], ["diff", "twice.dlc"], ["lint"], ["view"])
 
 
 @pytest.mark.parametrize("words", CONTAINERS, ids=" ".join)
@@ -90,7 +114,7 @@ def test_containers_take_no_ops(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(folder)
-    assert main([*words, "twice.dlc", "--ops", "mine.py", "--json"]) == 2
+    assert main([*words, "twice.dlc", "--ops", "mine.py", "--json", "-q"]) == 2
     error = json.loads(capsys.readouterr().err)
     assert "twice.dlc is a container" in error["error"]
     assert error["hint"] == "leave --ops out"

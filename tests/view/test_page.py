@@ -15,9 +15,10 @@ import pytest
 
 from dlcc.compiler.cli.main import main
 from dlcc.compiler.errors import UsageError
+from dlcc.compiler.inspect import layers
 from dlcc.compiler.network import Layer, Quantization
 from dlcc.compiler.network.memory import TargetArena, timeline
-from dlcc.compiler.view import page, read_costs, write
+from dlcc.compiler.view import Placements, page, read_costs, write
 from dlcc.compiler.view.costs import costs_of
 from dlcc.compiler.view.page import SCRIPTS
 from dlcc.compiler.view.statistics import CHUNK, statistics
@@ -206,9 +207,12 @@ def test_equal_models_make_equal_pages() -> None:
 def test_a_page_tells_of_arenas_and_placements() -> None:
     network = networks.small()
     memory = replace(timeline(network), targets=(TargetArena("hexagon", 4096),))
-    model = model_of(page(network, memory=memory, placements={"logits": "gpu"}))
+    placed = Placements("opencl", {"logits": "gpu"}, {"logits": ("k", "l")})
+    model = model_of(page(network, memory=memory, placements=placed))
     assert model["memory"]["targets"] == [["hexagon", 4096]]
     assert model["placements"] == [[len(network.layers) - 1, "gpu"]]
+    assert model["kernels"] == [[len(network.layers) - 1, ["k", "l"]]]
+    assert model["target"] == "opencl"
 
 
 def test_attributes_of_any_kind_are_short_texts() -> None:
@@ -297,9 +301,27 @@ def test_a_container_tells_the_arena_of_its_code(
     compiled = ["compile", "-q", "net.pbtxt", "-t", "host", "--runtime", "aot", "-o", "net.dlc"]
     assert main(compiled) == 0
     assert call("net.dlc")[0] == 0
-    ((target, size),) = model_of((tmp_path / "net.html").read_text("utf-8"))["memory"]["targets"]
+    shown = model_of((tmp_path / "net.html").read_text("utf-8"))
+    ((target, size),) = shown["memory"]["targets"]
     assert target.startswith("host")
     assert size >= 0
+
+
+def test_a_container_tells_where_its_layers_run(
+    call: Callable[..., tuple[int, str, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the first target, or of the one that is asked for, as `info --layers` has it."""
+    compiled = ["compile", "-q", "net.pbtxt", "-t", "host,opencl", "-o", "net.dlc"]
+    assert main(compiled) == 0
+    capsys.readouterr()
+    for args, target, engine in ((), "host", "cpu"), (("-t", "opencl"), "opencl", "gpu"):
+        code, out, _ = call("net.dlc", *args, "--json")
+        assert (code, json.loads(out)["target"]) == (0, target)
+        shown = model_of((tmp_path / "net.html").read_text("utf-8"))
+        rows = layers(tmp_path / "net.dlc")
+        assert shown["target"] == target
+        assert shown["placements"] == [[row.id, engine] for row in rows]
+        assert shown["kernels"] == [[row.id, list(row.kernels[target])] for row in rows]
 
 
 @pytest.mark.parametrize(
@@ -311,6 +333,8 @@ def test_a_container_tells_the_arena_of_its_code(
         (["net.pbtxt", "--profile", "none.json"], 2, "cannot read none.json"),
         (["net.pbtxt", "-o", "none/page.html"], 2, "cannot write"),
         (["net.pbtxt", "--output", "q"], 2, "no output named 'q'"),
+        (["net.pbtxt", "-t", "host"], 2, "net.pbtxt is no container"),
+        (["net.pbtxt", "-t", "host", "--profile", "none.json"], 2, "a profile tells its target"),
     ],
 )
 def test_bad_input_is_told(

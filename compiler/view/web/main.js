@@ -195,6 +195,7 @@ function begin() {
   the("facts").textContent = [MODEL.form, plural(LAYERS.length, "layer"),
     `${count(total(LAYERS, "parameters"))} parameter${total(LAYERS, "parameters") === 1 ? "" : "s"}`,
     `${count(total(LAYERS, "macs"))} MACs`,
+    MODEL.target && `for ${MODEL.target}`,
     MODEL.costs && `${MODEL.costs.target}, ${amount(MODEL.costs.total, MODEL.costs.unit)}`,
   ].filter(Boolean).join(" · ");
   the("colour").append(...MODES.map(([key, text]) => make("option", { value: key }, text)));

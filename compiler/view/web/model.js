@@ -10,16 +10,17 @@ const MODEL = JSON.parse(the("model").textContent);
 
 function readNodes() {
   const nodes = MODEL.layers.map((layer, number) => ({
-    ...layer, number, kind: "layer", out: [], in: [], cost: null, placement: "",
+    ...layer, number, kind: "layer", out: [], in: [], cost: null, placement: "", kernels: [],
   }));
   const outside = (kind, op) => (tensor) => nodes.push({
     number: nodes.length, kind, op, name: MODEL.tensors[tensor].name, attributes: [], nodes: [],
     inputs: kind === "output" ? [tensor] : [], outputs: kind === "input" ? [tensor] : [],
-    parameters: 0, macs: 0, out: [], in: [], cost: null, placement: "",
+    parameters: 0, macs: 0, out: [], in: [], cost: null, placement: "", kernels: [],
   });
   MODEL.inputs.forEach(outside("input", "Input"));
   MODEL.outputs.forEach(outside("output", "Output"));
   for (const [number, placement] of MODEL.placements) nodes[number].placement = placement;
+  for (const [number, kernels] of MODEL.kernels) nodes[number].kernels = kernels;
   for (const row of MODEL.costs?.layers ?? []) nodes[row.layer].cost = row;
   return nodes;
 }

@@ -146,15 +146,19 @@ function nodePanel(node) {
 }
 
 function costRows(node) {
-  if (!MODEL.costs) return [];
+  if (!MODEL.costs) return node.kernels.length ? [kernelRow(node.kernels)] : [];
   const { cost } = node;
   if (!cost) return node.kind === "layer" ? [["Cost", "not in the profile"]] : [];
   if (cost.within >= 0) {
     return [["Cost", ["in the same kernel as ", linkTo(LAYERS[cost.within])]],
-      ["Kernel", cost.kernels.join(", ")]];
+      kernelRow(cost.kernels)];
   }
   return [["Cost", [costBar(cost.share), ` ${amount(cost.amount, MODEL.costs.unit)}`]],
-    [cost.kernels.length > 1 ? "Kernels" : "Kernel", cost.kernels.join(", ")]];
+    kernelRow(cost.kernels)];
+}
+
+function kernelRow(kernels) {
+  return [kernels.length > 1 ? "Kernels" : "Kernel", kernels.join(", ")];
 }
 
 /** A tensor: its shape, who makes or reads it, and of a constant what its numbers are like. */

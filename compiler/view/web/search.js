@@ -8,7 +8,7 @@ const searching = { rows: [], at: -1 };
 /** The text of a node that is searched, made once; what it reads of others belongs to those. */
 function searchText(node) {
   const own = (t) => t >= 0 && MODEL.tensors[t].role === "constant";
-  node.text ??= [node.name, node.op, node.placement, ...node.nodes,
+  node.text ??= [node.name, node.op, node.placement, ...node.kernels, ...node.nodes,
     ...[...node.inputs.filter(own), ...node.outputs].map((t) => MODEL.tensors[t].name),
   ].join("\n").toLowerCase();
   return node.text;
