@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import math
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
+from itertools import zip_longest
 from typing import Any
 
 import click
 
 GAP = "  "
+WIDEST = 72  # of a column: longer cells, such as commands, take several lines
 SHARES = ("share", "of_peak", "share_a", "share_b")  # fields that are shown in per cent
 
 
@@ -71,12 +74,16 @@ def _holds_rows(value: object) -> bool:
 
 
 def _table(rows: Sequence[Any]) -> Iterator[str]:
-    """Aligned columns, numbers to the right; nothing is ever cut off."""
+    """Aligned columns, numbers to the right; long cells are wrapped, nothing is ever cut off."""
     if not rows:
         return
     names = [f.name for f in fields(rows[0])]
     shown = [n for n in names if any(not _is_empty(getattr(row, n)) for row in rows)]
-    cells = [[_cell(n, getattr(row, n)) for n in shown] for row in rows]
+    cells = [
+        line
+        for row in rows
+        for line in zip_longest(*(_wrapped(_cell(n, getattr(row, n))) for n in shown), fillvalue="")
+    ]
     titles = [_title(n) for n in shown]
     widths = [max(map(len, column)) for column in zip(titles, *cells, strict=True)]
     right = [all(_is_number(getattr(row, n)) for row in rows) for n in shown]
@@ -89,6 +96,10 @@ def _table(rows: Sequence[Any]) -> Iterator[str]:
 
     yield click.style(line(titles), underline=True)
     yield from map(line, cells)
+
+
+def _wrapped(cell: str) -> list[str]:
+    return textwrap.wrap(cell, WIDEST, break_on_hyphens=False) if len(cell) > WIDEST else [cell]
 
 
 def _is_number(value: object) -> bool:
