@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 GAP = "  "
-WIDEST = 72  # of a column: longer cells, such as commands, take several lines
+WIDEST = 200  # of a column: longer cells, such as commands, take several lines
 SHARES = ("share", "of_peak", "share_a", "share_b")  # fields that are shown in per cent
 
 

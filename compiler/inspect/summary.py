@@ -68,6 +68,8 @@ class Info:
     options: what else was asked of the compiler, or what the file says of its making.
     signatures: those of a container; what follows is of the one asked for, or of the default.
     shape: a dimension that is not fixed has a symbol in a container and "?" in a model.
+    ops: TensorFlow's of a model; of the layers of a container, as `layers` names them, or Relax's
+    where it holds no tables.
     """
 
     path: str
@@ -108,13 +110,14 @@ def _container_info(source: Source, container: Container) -> Info:
     row = container.signature(source.signature)
     container.verify()
     manifest = container.manifest
+    network = _network(source)
     return Info(
         path=str(source.path),
         form="container",
         model=manifest.model,
         size_bytes=container.size_bytes,
         parameters=row.parameters,
-        macs=_macs(source),
+        macs=None if network is None else total_macs(network),
         command=_command(container),
         options=manifest.options,
         tools=manifest.tools,
@@ -122,7 +125,7 @@ def _container_info(source: Source, container: Container) -> Info:
         inputs=row.inputs,
         outputs=row.outputs,
         targets=tuple(_target_size(container, t) for t in row.targets),
-        ops=_op_rows(row.ops),
+        ops=_op_rows(row.ops if network is None else _counts(network)),
     )
 
 
@@ -138,16 +141,20 @@ def _command(container: Container) -> str:
     return shlex.join(words)
 
 
-def _macs(source: Source) -> int | None:
+def _network(source: Source) -> Network | None:
     """None of a model that cannot be translated, and of a container whose layers only a compiler
     could tell: both can be looked at all the same."""
     if source.container is not None and not source.container.has_tables:
         return None
     try:
-        return total_macs(source.network())
+        return source.network()
     except DlccError as error:
         log.info("multiply-accumulates are not known: %s", error.what)
         return None
+
+
+def _counts(network: Network) -> Mapping[str, int]:
+    return Counter(layer.op for layer in network.layers)
 
 
 def _target_size(container: Container, target: TargetRow) -> TargetSize:
@@ -185,7 +192,7 @@ def _foreign_info(source: Source) -> Info:
         inputs=_specs(network, network.inputs),
         outputs=_specs(network, network.outputs),
         targets=(),
-        ops=_op_rows(Counter(layer.op for layer in network.layers)),
+        ops=_op_rows(_counts(network)),
     )
 
 
@@ -204,6 +211,7 @@ def _model_info(source: Source) -> Info:
 
     path, outputs = source.path, ops_in_force(source.ops).outputs
     graph = load(path, signature=source.signature, tag=source.tag, op_outputs=outputs)
+    network = _network(source)
     constants = [n.attrs["value"] for n in graph.nodes if n.op == "Const" and "value" in n.attrs]
     return Info(
         path=str(path),
@@ -211,7 +219,7 @@ def _model_info(source: Source) -> Info:
         model=graph.name,
         size_bytes=_size_bytes(path),
         parameters=sum(int(c.size) for c in constants),
-        macs=_macs(source),
+        macs=None if network is None else total_macs(network),
         command="",
         options=dict(graph.options),
         tools={},

@@ -115,7 +115,7 @@ class TestInfo:
         assert shown["form"] == "container"
         assert shown["size_bytes"] == (folder / "model.dlc").stat().st_size
         assert [t["kind"] for t in shown["targets"]] == ["host"]
-        assert "relax.multiply" in dlcc("info", "model.dlc").out
+        assert "ElementWiseMultiply" in dlcc("info", "model.dlc").out
 
     def test_model(self, dlcc: Dlcc) -> None:
         shown = json.loads(dlcc("info", "model.pbtxt", "--json").out)

@@ -33,6 +33,7 @@ def test_summary(files: Path) -> None:
     found = info(files / "net.dlc")
     assert found.macs == MACS == info(files / "net.pb").macs
     assert found.command == "dlcc compile net -t host"
+    assert {row.op: row.count for row in found.ops}["Conv2d"] == 3
     (target,) = found.targets
     assert target.kernels
     assert target.kernels >= target.tunable > target.tuned == 0
