@@ -7,7 +7,7 @@ keeps the last part of its name in Relax.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,19 +47,29 @@ def attribute(value: Any) -> Attribute | None:
     except TypeError:
         return str(value)
     if all(isinstance(i, int) for i in items):
-        return np.array(items, np.int32)
+        return _integers(items, np.int32)
     return ", ".join(map(str, items))
+
+
+def _integers(values: Iterable[Any], *kinds: type) -> np.ndarray:
+    """In the first of the dtypes that holds them all, or in int64."""
+    numbers = np.array([int(v) for v in values], np.int64)
+    fits = (kind for kind in kinds if np.array_equal(numbers.astype(kind), numbers))
+    return numbers.astype(next(fits, np.int64))
+
+
+def _whole(values: Iterable[Any]) -> np.ndarray:
+    """Unsigned, as in Qualcomm's files, where that holds them: a pad that cuts is negative."""
+    return _integers(values, np.uint32, np.int32)
 
 
 def _window(attrs: Any) -> dict[str, Attribute]:
     """Strides, pads and dilation of a window over any number of dimensions."""
-    pads = [int(p) for p in attrs.padding]
-    half = len(pads) // 2
     found: dict[str, Attribute] = {
-        "stride": _u32(attrs.strides),
-        "pad_amount": np.array([pads[:half], pads[half:]], np.uint32).T.copy(),
+        "stride": _whole(attrs.strides),
+        "pad_amount": _whole(attrs.padding).reshape(2, -1).T.copy(),
     }
-    return found | {"dilation": _u32(attrs.dilation)}
+    return found | {"dilation": _whole(attrs.dilation)}
 
 
 def _convolution(attrs: Any) -> Attributes:
@@ -72,20 +82,16 @@ def _convolution(attrs: Any) -> Attributes:
 
 
 def _transposed(attrs: Any) -> Attributes:
-    return _convolution(attrs) | {"output_padding": _u32(attrs.output_padding)}
+    return _convolution(attrs) | {"output_padding": _whole(attrs.output_padding)}
 
 
 def _pool(attrs: Any) -> Attributes:
-    more: dict[str, Attribute] = {"filter_size": _u32(attrs.pool_size)}
+    more: dict[str, Attribute] = {"filter_size": _whole(attrs.pool_size)}
     return _window(attrs) | more | {"rounding_mode": int(bool(attrs.ceil_mode))}
 
 
 def _mean_pool(attrs: Any) -> Attributes:
     return {**_pool(attrs), "count_pad_for_edges": bool(attrs.count_include_pad)}
-
-
-def _u32(values: Any) -> np.ndarray:
-    return np.array([int(v) for v in values], np.uint32)
 
 
 def _axes(attrs: Any) -> Attributes:
@@ -97,12 +103,11 @@ def _axes(attrs: Any) -> Attributes:
 
 
 def _permutation(attrs: Any) -> Attributes:
-    return {} if attrs.axes is None else {"perm": _u32(attrs.axes)}
+    return {} if attrs.axes is None else {"perm": _whole(attrs.axes)}
 
 
 def _pad(attrs: Any) -> Attributes:
-    amounts = [int(p) for p in attrs.pad_width]
-    found: dict[str, Attribute] = {"pad_amount": np.array(amounts, np.uint32).reshape(-1, 2)}
+    found: dict[str, Attribute] = {"pad_amount": _whole(attrs.pad_width).reshape(-1, 2)}
     return found | {"scheme": str(attrs.pad_mode)}
 
 

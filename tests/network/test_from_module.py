@@ -72,6 +72,17 @@ def test_a_convolution_takes_its_bias_and_its_bounds_are_one_layer(network):
     assert macs(net, layer) == 2 * 4 * 8 * 8 * 3 * 5 * 3
 
 
+@pytest.mark.parametrize(
+    ("amounts", "dtype"),
+    [((0, 1, 2, 3), "uint32"), ((0, -1, 2, 3), "int32"), ((0, 0, 0, 2**32), "int64")],
+)
+def test_pads_keep_their_values(network, amounts, dtype):
+    """A negative one cuts."""
+    net = network(lambda b, x: b.emit(R.nn.pad(x, list(amounts)), "pad"), (4, 5))
+    found = net.layers[0].attributes["pad_amount"]
+    assert (found.dtype, found.reshape(-1).tolist()) == (dtype, list(amounts))
+
+
 def test_what_another_reads_stays_a_layer(network):
     def body(b, x):
         y = b.emit(R.matmul(x, const(6, 4)), "fc_product")
