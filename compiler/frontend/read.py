@@ -30,6 +30,7 @@ _FORMS = (
     ".index and .data-*) and Keras models (.keras, .h5)"
 )
 MAX_BYTES = (1 << 31) - 1
+ZIP = b"PK\x03\x04"  # how one begins
 _SAVED_MODEL = ("saved_model.pb", "saved_model.pbtxt")
 _KERAS = (".keras", ".h5", ".hdf5")
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -195,6 +196,10 @@ def _checkpoint(prefix: Path, signature: str | None, tag: str | None) -> list[So
 def read_graph_def(path: Path) -> Any:
     """The GraphDef message in a binary or text file; raises UnreadableModel."""
     data = _read(path)
+    if data.startswith(ZIP):
+        raise UnreadableModel(
+            f"{path} is a zip file, such as a container, not a model of TensorFlow's", hint=_FORMS
+        )
     proto = message_class("GraphDef")()
     if path.suffix == ".pbtxt" or _looks_like_text(data):
         _parse_text(path, data, proto)
@@ -240,7 +245,7 @@ def _names_beside(path: Path) -> list[str]:
 def _looks_like_text(data: bytes) -> bool:
     """A binary GraphDef starts with a tag byte (0x0a, 0x12, 0x22) and soon has control bytes."""
     head = data[:512]
-    return all(byte >= 0x20 or byte in b"\t\r\n" for byte in head) and not head.startswith(b"PK")
+    return all(byte >= 0x20 or byte in b"\t\r\n" for byte in head)
 
 
 def _parse_text(path: Path, data: bytes, proto: Any) -> None:

@@ -148,7 +148,7 @@ def test_no_such_file_names_near_ones(small):
         (SMALL.SerializeToString()[:-7], "cut short"),
         (np.random.default_rng(5).bytes(4096), "not a GraphDef|holds no nodes|without name"),
         (b"hello, I am a shopping list\n" * 40, "text, but not a GraphDef"),
-        (b"PK\x03\x04" + bytes(100), "not a GraphDef|holds no nodes"),
+        (b"PK\x03\x04" + bytes(100), "is a zip file, such as a container"),
     ],
     ids=["empty", "truncated", "random", "text", "zip"],
 )
