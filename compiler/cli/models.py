@@ -75,6 +75,13 @@ output_option = click.option(
     metavar="NAME",
     help="An output; repeatable. Default: those of the signature, or the graph's sinks.",
 )
+database_option = click.option(
+    "--database",
+    type=Records(),
+    metavar="DIR",
+    help="A folder of tuning records, which count before those that come with dlcc; none: not even "
+    "these.",
+)
 
 
 @click.command("compile", cls=Verb)
@@ -97,13 +104,7 @@ output_option = click.option(
 @input_option
 @output_option
 @part_options
-@click.option(
-    "--database",
-    type=Records(),
-    metavar="DIR",
-    help="A folder of tuning records, which count before those that come with dlcc; none: not even "
-    "these.",
-)
+@database_option
 @click.option(
     "--emit",
     "form",

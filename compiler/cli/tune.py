@@ -11,9 +11,11 @@ from dlcc.compiler.cli.models import Shape, input_option, model_argument, output
 from dlcc.compiler.cli.verbs import (
     Part,
     Verb,
+    device_option,
     json_option,
     ops_option,
     part_options,
+    threads_option,
     time_limit_option,
 )
 
@@ -28,12 +30,7 @@ from dlcc.compiler.cli.verbs import (
     metavar="TARGET",
     help="A kind or a chip; `dlcc target list` shows them.",
 )
-@click.option(
-    "--device",
-    metavar="ADDRESS",
-    help="local, emulator, rpc://HOST:PORT or rpc://TRACKER:PORT/KEY; default: what the target's "
-    "kind uses.",
-)
+@device_option
 @click.option("--trials", type=click.IntRange(1), metavar="N", help="Stop at N trials in all.")
 @click.option(
     "--hours", type=click.FloatRange(0, min_open=True), metavar="H", help="Stop after so long."
@@ -49,7 +46,7 @@ from dlcc.compiler.cli.verbs import (
     metavar="DIR",
     help="Folder of the records; default: the model's name with .tuning, in this folder.",
 )
-@click.option("--threads", type=click.IntRange(1), metavar="N", help="CPU threads; default: all.")
+@threads_option
 @click.option(
     "--cluster",
     metavar="ADDRESS",

@@ -101,6 +101,27 @@ def json_option(command: F) -> F:
     return option(command)
 
 
+device_option = click.option(
+    "--device",
+    metavar="ADDRESS",
+    help="local, emulator, rpc://HOST:PORT or rpc://TRACKER:PORT/KEY; default: what the target's "
+    "kind uses.",
+)
+threads_option = click.option(
+    "--threads", type=click.IntRange(1), metavar="N", help="CPU threads; default: all."
+)
+runtime_option = click.option(
+    "--runtime",
+    type=click.Choice(["tvm", "aot"]),
+    help="aot: libraries with a C API, which need no TVM; default: the target's own, for CPUs tvm.",
+)
+fp16_option = click.option(
+    "--fp16",
+    is_flag=True,
+    help="Keep floats in half precision on GPUs that compute in it; sums stay float32.",
+)
+
+
 class Place(NamedTuple):
     """Where a container runs: what `Container.session` takes."""
 
@@ -146,17 +167,8 @@ def how_options(command: F) -> F:
             show_default=True,
             help="Whether Assert and CheckNumerics of the model stop it while it runs.",
         ),
-        click.option(
-            "--runtime",
-            type=click.Choice(["tvm", "aot"]),
-            help="aot: libraries with a C API, which need no TVM; default: the target's own, for "
-            "CPUs tvm.",
-        ),
-        click.option(
-            "--fp16",
-            is_flag=True,
-            help="Keep floats in half precision on GPUs that compute in it; sums stay float32.",
-        ),
+        runtime_option,
+        fp16_option,
     )
 
 
@@ -222,12 +234,7 @@ def device_options(command: F) -> F:
         command,
         _place,
         "place",
-        click.option(
-            "--device",
-            metavar="ADDRESS",
-            help="local, emulator, rpc://HOST:PORT or rpc://TRACKER:PORT/KEY; "
-            "default: what the target's kind uses.",
-        ),
+        device_option,
         click.option(
             "-t",
             "--target",
@@ -239,9 +246,7 @@ def device_options(command: F) -> F:
             metavar="TARGET,…",
             help="Kinds or chips, the preferred first: the first whose device opens is taken.",
         ),
-        click.option(
-            "--threads", type=click.IntRange(1), metavar="N", help="CPU threads; default: all."
-        ),
+        threads_option,
         time_limit_option,
     )
 

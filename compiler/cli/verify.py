@@ -9,14 +9,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from dlcc.compiler.cli.models import Records, Shape, input_option, model_argument, output_option
+from dlcc.compiler.cli.models import (
+    Shape,
+    database_option,
+    input_option,
+    model_argument,
+    output_option,
+)
 from dlcc.compiler.cli.verbs import (
     Part,
     Verb,
+    device_option,
+    fp16_option,
     gathered,
     json_option,
     ops_option,
     part_options,
+    runtime_option,
+    threads_option,
     time_limit_option,
 )
 
@@ -109,28 +119,12 @@ def _run_options(command: Any) -> Any:
         command,
         Run,
         "where",
-        click.option(
-            "--device",
-            metavar="ADDRESS",
-            help="local, emulator, rpc://HOST:PORT or rpc://TRACKER:PORT/KEY; "
-            "default: what the target's kind uses.",
-        ),
-        click.option(
-            "--threads", type=click.IntRange(1), metavar="N", help="CPU threads; default: all."
-        ),
+        device_option,
+        threads_option,
         time_limit_option,
-        click.option(
-            "--database",
-            type=Records(),
-            metavar="DIR",
-            help="A folder of tuning records; none: not even those that come with dlcc.",
-        ),
-        click.option(
-            "--runtime",
-            type=click.Choice(["tvm", "aot"]),
-            help="As of compile; default: the target's own.",
-        ),
-        click.option("--fp16", is_flag=True, help="As of compile."),
+        database_option,
+        runtime_option,
+        fp16_option,
     )
 
 
