@@ -13,6 +13,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from dlcc.targets.cpu.matmul import dims, static
+from dlcc.targets.rewriting import rewritten
 
 SORTS = ("relax.sort", "relax.argsort", "relax.topk")
 RESULTS = {"both": "vi", "values": "v", "indices": "i"}
@@ -25,11 +26,7 @@ def sort_on_own(mod: IRModule, target: tvm.target.Target) -> IRModule:
     After:   p = call_tir(sorted, x)    its results, and scratch memory behind them
     """
     with target:
-        found = _Sorter(mod)
-        for var in sorted(mod.get_global_vars(), key=lambda v: str(v.name_hint)):
-            if isinstance(mod[var], relax.Function):
-                found.builder_.update_func(var, found.visit_expr(mod[var]))
-        return found.builder_.get()
+        return rewritten(mod, _Sorter(mod))
 
 
 @mutator

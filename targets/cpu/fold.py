@@ -14,6 +14,7 @@ from tvm.ir import IRModule, Op
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
 from dlcc.targets.cpu.matmul import dims, is_const, static
+from dlcc.targets.rewriting import rewritten
 
 Evaluate = Callable[[relax.Call, np.ndarray], np.ndarray]
 
@@ -24,11 +25,7 @@ def fold_layouts(mod: IRModule) -> IRModule:
     Before:  w = permute_dims(const[64, 3, 7, 7], [2, 3, 1, 0]); y = nn.conv2d(x, w)
     After:   y = nn.conv2d(x, const[7, 7, 3, 64])
     """
-    folder = _Folder(mod)
-    for var in sorted(mod.get_global_vars(), key=lambda v: str(v.name_hint)):
-        if isinstance(mod[var], relax.Function):
-            folder.builder_.update_func(var, folder.visit_expr(mod[var]))
-    return folder.builder_.get()
+    return rewritten(mod, _Folder(mod))
 
 
 def _permute(call: relax.Call, value: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from dlcc.targets.cpu.conv2d import gated_conv2d
 from dlcc.targets.cpu.layout import ELEMENTWISE
 from dlcc.targets.cpu.matmul import FUSABLE, dims, is_const, static
 from dlcc.targets.cpu.tiles import Cpu
+from dlcc.targets.rewriting import relax_functions
 from dlcc.targets.tuned import Tuned
 
 PRODUCTS = ("relax.nn.conv2d", "relax.matmul")
@@ -31,10 +32,9 @@ def apply_gates(mod: IRModule, cpu: Cpu, tuned: Tuned) -> IRModule:
     of, the whole image would be multiplied by one thread, out of order.
     """
     gates = _Gates(mod, cpu, tuned)
-    for var in sorted(mod.get_global_vars(), key=lambda v: str(v.name_hint)):
-        if isinstance(mod[var], relax.Function):
-            gates.learn(mod[var])
-            gates.builder_.update_func(var, gates.visit_expr(mod[var]))
+    for var in relax_functions(mod):
+        gates.learn(mod[var])
+        gates.builder_.update_func(var, gates.visit_expr(mod[var]))
     return gates.builder_.get() if gates.found else mod
 
 

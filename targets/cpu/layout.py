@@ -10,6 +10,7 @@ from tvm.ir import IRModule, Op
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
 from dlcc.targets.cpu.matmul import dims, is_const
+from dlcc.targets.rewriting import rewritten
 
 TO_NHWC, TO_NCHW = [0, 2, 3, 1], [0, 3, 1, 2]
 OIHW_TO_HWIO = [2, 3, 1, 0]
@@ -33,10 +34,8 @@ def to_nhwc(mod: IRModule) -> IRModule:
              y = permute_dims(t)                                           # NHWC, HWIO inside
     """
     mover = _Mover(mod)
-    for var in sorted(mod.get_global_vars(), key=lambda v: str(v.name_hint)):
-        if isinstance(mod[var], relax.Function):
-            mover.builder_.update_func(var, mover.visit_expr(mod[var]))
-    return mover.builder_.get() if mover.moved else mod
+    moved = rewritten(mod, mover)
+    return moved if mover.moved else mod
 
 
 @mutator

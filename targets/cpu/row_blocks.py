@@ -33,6 +33,7 @@ from dlcc.targets.cpu.tiles import (
     round_up,
     whole_tile,
 )
+from dlcc.targets.rewriting import relax_functions
 from dlcc.targets.tuned import Tuned
 
 EXPANDED = "expanded"  # the stage that is kept by blocks
@@ -94,12 +95,11 @@ def block_rows_of_pairs(mod: IRModule, cpu: Cpu, tuned: Tuned) -> IRModule:
     if not cpu.blocks_rows:
         return mod
     pairs = _Pairs(mod, cpu, tuned)
-    for var in sorted(mod.get_global_vars(), key=lambda v: str(v.name_hint)):
-        if isinstance(mod[var], relax.Function):
-            pairs.learn(mod[var])
-            if pairs.found:
-                pairs.builder_.update_func(var, pairs.visit_expr(mod[var]))
-                pairs.changed = True
+    for var in relax_functions(mod):
+        pairs.learn(mod[var])
+        if pairs.found:
+            pairs.builder_.update_func(var, pairs.visit_expr(mod[var]))
+            pairs.changed = True
     return pairs.builder_.get() if pairs.changed else mod
 
 

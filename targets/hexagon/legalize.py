@@ -18,6 +18,7 @@ from dlcc.targets.errors import DlccError
 from dlcc.targets.hexagon.conv2d import conv2d
 from dlcc.targets.hexagon.dense import dense
 from dlcc.targets.hexagon.operands import Lookup
+from dlcc.targets.rewriting import rewritten
 from dlcc.targets.tuned import UNTUNED, Tuned
 
 log = logging.getLogger("dlcc")
@@ -56,15 +57,7 @@ def multiply_bytes(mod: IRModule, tuned: Tuned = UNTUNED) -> IRModule:
 
     Raises UsageError for a record with knobs that its kernel cannot have."""
     found = _Multiplier(mod, tuned)
-    try:
-        for var in sorted(mod.get_global_vars(), key=lambda v: str(v.name_hint)):
-            if isinstance(mod[var], relax.Function):
-                found.builder_.update_func(var, found.visit_expr(mod[var]))
-    except RuntimeError as error:
-        if found.refused:
-            raise found.refused[0] from error
-        raise
-    return found.builder_.get()
+    return rewritten(mod, found, found.refused)
 
 
 @mutator

@@ -9,6 +9,7 @@ from tvm.ir import IRModule, Op
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
 from dlcc.targets.errors import DlccError, NoFormForTarget
+from dlcc.targets.rewriting import rewritten
 from dlcc.targets.user.kernel import IN_C, UserKernel, user_kernel, user_kernels
 
 
@@ -33,15 +34,7 @@ def one_form(mod: IRModule) -> IRModule:
 def _rewritten(mod: IRModule, found: _Chooser) -> IRModule:
     if not any(True for _ in user_kernels(mod)):
         return mod
-    try:
-        for var in sorted(mod.get_global_vars(), key=lambda v: str(v.name_hint)):
-            if isinstance(mod[var], relax.Function):
-                found.builder_.update_func(var, found.visit_expr(mod[var]))
-    except RuntimeError as error:
-        if found.refused:
-            raise found.refused[0] from error
-        raise
-    out = relax.transform.CanonicalizeBindings()(found.builder_.get())
+    out = relax.transform.CanonicalizeBindings()(rewritten(mod, found, found.refused))
     return relax.transform.DeadCodeElimination(["main"])(out)
 
 
