@@ -25,6 +25,7 @@ DEVICES = {"arm": "arm_server", "hexagon": "hexagon", "opencl": "opencl"}
 LONGEST = (
     "tests/cli/test_cli_tune.py",
     "tests/test_zoo.py",
+    "tests/netron/test_netron.py",
     "tests/hexagon/test_kernels.py",
     "tests/test_arm_scalable.py",
     "tests/control/test_control.py",
@@ -32,6 +33,8 @@ LONGEST = (
     "tests/fuzz/test_fuzz_models.py",
     "tests/hexagon/test_dsp.py",
     "tests/ops/test_complex.py",
+    "tests/tuning/test_session.py",
+    "tests/tuning/test_tuned_devices.py",
     "tests/test_cpu_knobs.py",
     "tests/ops/test_dtypes.py",
     "tests/test_cpu_kernels.py",

@@ -20,7 +20,7 @@ STRICT = ("-std=c11", "-O2", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror")
 ZIG = [sys.executable, "-m", "ziglang", "cc", "-target", f"{platform.machine()}-linux-gnu"]
 BUILDS = {
     "plain": (ZIG, ["-fno-sanitize=all"]),
-    "threads": (ZIG, ["-fsanitize=thread", "-DNO_FORK", "-DLAUNCHES=200"]),
+    "threads": (ZIG, ["-fsanitize=thread", "-DNO_FORK", "-DLAUNCHES=40"]),
     "undefined": (ZIG, ["-fsanitize=undefined"]),
     # zig has no runtime for this one
     "addresses": (["gcc"], ["-fsanitize=address", "-DNO_FORK"]),

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("bounded")
 SEEDS = st.integers(0, (1 << 32) - 1)
 STEPS = st.lists(st.tuples(st.sampled_from(MUTATIONS), SEEDS), min_size=1, max_size=4)
 QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-FEW = settings(max_examples=300, deadline=None, suppress_health_check=QUIET)
+FEW = settings(max_examples=200, deadline=None, suppress_health_check=QUIET)
 MANY = settings(max_examples=10_000, deadline=None, suppress_health_check=QUIET)
 
 
@@ -97,7 +97,7 @@ def run_in_child(first: int, last: int) -> None:
 
 
 def test_damaged_graphs_built_and_run() -> None:
-    run_in_child(0, 60)
+    run_in_child(0, 30)
 
 
 @pytest.mark.slow

@@ -137,12 +137,12 @@ def test_the_demo(netron: Show, tmp_path: Path) -> None:
 ZOO = ["mobilenet_v1", "mobilenet_v2", "resnet50", "inception_v3", "efficientnet_b0"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ZOO)
 def test_the_zoo(name: str, netron: Show, tmp_path: Path) -> None:
     script = [sys.executable, str(SCRIPTS / "zoo.py"), name, "--out", str(tmp_path)]
     subprocess.run(script, check=True, capture_output=True)
     container = compile(tmp_path / f"{name}.pb")
     path = container.save(tmp_path / f"{name}.dlc")
-    agrees(netron(path), container.network())
-    agrees(netron(path), open_container(path).network())
+    shown = netron(path)
+    agrees(shown, container.network())
+    agrees(shown, open_container(path).network())

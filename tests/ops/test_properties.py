@@ -11,7 +11,7 @@ from op_cases import Bench, Case, feed, normal
 
 CASES: list[Case] = []  # what follows makes its own
 BOUNDED = settings(
-    max_examples=40, deadline=None, derandomize=True, database=None,
+    max_examples=25, deadline=None, derandomize=True, database=None,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )  # fmt: skip
 
