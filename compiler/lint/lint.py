@@ -49,8 +49,12 @@ def require_none(found: Sequence[Finding]) -> None:
     """Raises Mismatch (exit code 1) where there is advice."""
     if found:
         fixable = sum(bool(f.fix) for f in found)
-        hint = f"--fix rewrites what {fixable} of them are about" if fixable else ""
-        raise Mismatch(f"{len(found)} findings", hint=hint or "--exit-zero is for scripts")
+        many = "" if len(found) == 1 else "s"
+        hint = f"--fix rewrites what {fixable} of {len(found)} is about" if fixable else ""
+        raise Mismatch(
+            f"{len(found)} piece{many} of advice",
+            hint=hint or "--exit-zero makes advice no failure",
+        )
 
 
 def require_fixable(fixes: bool, output: Path | None, target: str | None) -> tuple[Path, str]:
