@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import json
 import os
 import shutil
@@ -182,6 +183,15 @@ class TestJournal:
         with Journal(tmp_path / "r.jsonl"), pytest.raises(UsageError, match="another"):
             Journal(tmp_path / "r.jsonl")
         Journal(tmp_path / "r.jsonl").close()
+
+    def test_a_child_of_a_killed_writer_is_waited_for(self, tmp_path: Path) -> None:
+        """It has the lock until it runs a program of its own."""
+        file = os.open(tmp_path / "r.jsonl", os.O_RDWR | os.O_CREAT)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with subprocess.Popen(["sleep", "0.5"], pass_fds=[file]) as child:
+            os.close(file)
+            assert child.poll() is None
+            Journal(tmp_path / "r.jsonl").close()
 
     def test_a_folder_is_no_file(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="cannot be opened"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from dlcc.compiler.errors import BadRecords, UsageError
 from dlcc.targets.closing import Closing
 
 FORMAT = 1
+PATIENCE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Journal(Closing):
         except OSError as error:
             raise self._refused("opened", error) from error
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(self._file)
             self.results = self._read()
         except BlockingIOError as error:
             os.close(self._file)
@@ -97,6 +99,21 @@ class Journal(Closing):
 
     def _refused(self, what: str, error: OSError) -> UsageError:
         return UsageError(f"{self._path} cannot be {what}: {error.strerror or error}")
+
+
+def _lock(file: int) -> None:
+    """Raises BlockingIOError where another has it.
+
+    A process that is killed while it starts another leaves its lock to that one, until this runs
+    its own program: milliseconds, which are waited for."""
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.02)
 
 
 def _result(told: Any) -> Result:
