@@ -13,8 +13,9 @@ from dlcc.compiler.diff.layers import LayerDiff, Tolerance, interface_rows, open
 from dlcc.compiler.diff.match import Graph, Matching, match
 from dlcc.compiler.diff.rows import SECTIONS, DiffRow
 from dlcc.compiler.errors import Mismatch, UsageError
-from dlcc.compiler.inspect.source import Source, open_source, refuse_ops
+from dlcc.compiler.inspect.source import Source, open_source
 from dlcc.compiler.network.network import Dim, Network
+from dlcc.compiler.network.read import refuse_choices
 
 if TYPE_CHECKING:
     from dlcc.compiler.user_ops.load import OpsGiven
@@ -71,7 +72,8 @@ def diff(
     _require_sections(sections)
     options = Options(signature, tag, inputs, outputs, ops)
     ours, theirs = _opened(a, options), _opened(b, options)
-    _require_model([ours[0], theirs[0]], ops)
+    if not (ours[0].is_model or theirs[0].is_model):
+        refuse_choices(ours[0].path, tag, inputs, outputs, ops)
     networks = ours[1], theirs[1]
     matching = match(*networks)
     found = _rows((ours[0], theirs[0]), networks, matching, Tolerance(rtol, atol))
@@ -109,12 +111,6 @@ def require_equal(found: Diff) -> None:
             f"{found.a} and {found.b} differ: {told}",
             hint="--only and --ignore choose what counts, --rtol and --atol what equal weights are",
         )
-
-
-def _require_model(sources: Sequence[Source], ops: OpsGiven) -> None:
-    """Raises UsageError for ops where no side is a model."""
-    if not any(source.is_model for source in sources):
-        refuse_ops(sources[0].path, ops)
 
 
 def _opened(path: str | Path, options: Options) -> tuple[Source, Network]:

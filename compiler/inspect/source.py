@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from dlcc.compiler.container import Container, TargetRow, open_container
 from dlcc.compiler.dlc.read import is_foreign
-from dlcc.compiler.errors import UsageError
 from dlcc.compiler.network.network import Dim, Network
-from dlcc.compiler.network.read import is_container, read_network
+from dlcc.compiler.network.read import is_container, read_network, refuse_choices
 
 if TYPE_CHECKING:
     from dlcc.compiler.user_ops.load import OpsGiven
@@ -66,24 +65,14 @@ def open_source(
 ) -> Source:
     """A file by its form; a model is not read yet.
 
-    Raises BadContainer for a damaged container, UsageError for a tag or signature it lacks, or
-    ops for what is not translated."""
+    Raises BadContainer for a damaged container, UsageError for a signature it lacks, or for what
+    only a model takes."""
     path = Path(path)
     if not is_container(path):
         return Source(path, signature, tag, inputs, outputs, ops)
-    if tag:
-        raise UsageError(f"{path} is a container, which has no tags", hint="leave --tag out")
-    refuse_ops(path, ops)
+    refuse_choices(path, tag, inputs, outputs, ops)
     if is_foreign(path):
         return Source(path, signature, tag, foreign=True)
     container = open_container(path)
     container.signature(signature)
     return Source(path, signature, tag, container=container)
-
-
-def refuse_ops(path: Path, ops: OpsGiven) -> None:
-    """Raises UsageError where a container is given ops."""
-    if ops:
-        raise UsageError(
-            f"{path} is a container, whose ops are compiled already", hint="leave --ops out"
-        )

@@ -46,12 +46,29 @@ def read_network(
     path = Path(path)
     if not is_container(path):
         return _of_model(path, signature, tag, inputs, outputs, ops)
-    if tag or inputs or outputs:
+    refuse_choices(path, tag, inputs, outputs, ops)
+    return _of_container(path, signature)
+
+
+def refuse_choices(
+    path: Path,
+    tag: str | None,
+    inputs: Mapping[str, Sequence[Dim | None] | None] | None,
+    outputs: Sequence[str] | None,
+    ops: Sequence[str | os.PathLike[str] | UserOps],
+) -> None:
+    """Raises UsageError where a container is given what only a model takes."""
+    if tag:
+        raise UsageError(f"{path} is a container, which has no tags", hint="leave --tag out")
+    if inputs or outputs:
         raise UsageError(
             f"{path} is a container, whose inputs and outputs are what they are",
-            hint="leave --tag, --input and --output out",
+            hint="leave --input and --output out",
         )
-    return _of_container(path, signature)
+    if ops:
+        raise UsageError(
+            f"{path} is a container, whose ops are compiled already", hint="leave --ops out"
+        )
 
 
 def _of_model(

@@ -6,13 +6,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dlcc.compiler.errors import UsageError
 from dlcc.compiler.inspect.source import open_source
 from dlcc.compiler.network.memory import target_arenas, timeline
 from dlcc.compiler.network.network import Dim, Network
-from dlcc.compiler.network.read import read_network
 from dlcc.compiler.view.costs import Costs, read_costs
 from dlcc.compiler.view.page import write
 from dlcc.compiler.view.placed import placements_of
@@ -58,9 +57,8 @@ def view(
     fit."""
     if profile is not None and target is not None:
         raise UsageError("a profile tells its target", hint="leave --target or --profile out")
-    source = open_source(path, signature, ops=ops)
-    part: Any = {"signature": signature, "tag": tag, "inputs": inputs, "outputs": outputs}
-    network = read_network(path, **part, ops=ops)
+    source = open_source(path, signature, tag, inputs, outputs, ops)
+    network = source.network()
     placements = placements_of(source, network, target) if profile is None else None
     costs = None if profile is None else _costs(profile, network)
     made = Path(output or f"{_file_name(network.name) or 'model'}.html")

@@ -106,18 +106,28 @@ def test_fix_keeps_the_op(folder: Path, tmp_path: Path) -> None:
 CONTAINERS = (["info"], ["info", "--layers"], ["diff", "twice.dlc"], ["lint"], ["view"])
 
 
-@pytest.mark.parametrize("words", CONTAINERS, ids=" ".join)
-def test_containers_take_no_ops(
+CHOICES = (
+    *((words, "--ops", "mine.py") for words in CONTAINERS),
+    *((words, "--tag", "serve") for words in CONTAINERS),
+    *((words, "--input", "x=2,3") for words in CONTAINERS if words[0] != "info"),
+)
+
+
+@pytest.mark.parametrize(("words", "option", "value"), CHOICES)
+def test_containers_take_no_choices_of_models(
     words: list[str],
+    option: str,
+    value: str,
     folder: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(folder)
-    assert main([*words, "twice.dlc", "--ops", "mine.py", "--json", "-q"]) == 2
+    assert main([*words, "twice.dlc", option, value, "--json", "-q"]) == 2
     error = json.loads(capsys.readouterr().err)
     assert "twice.dlc is a container" in error["error"]
-    assert error["hint"] == "leave --ops out"
+    assert error["hint"].startswith(f"leave {option}")
+    assert error["hint"].endswith(" out")
 
 
 def test_command_line(
