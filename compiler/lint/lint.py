@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dlcc.compiler.errors import BadContainer, Mismatch, UsageError
 from dlcc.compiler.inspect.layer_table import item
@@ -99,18 +99,14 @@ def _of_model(
     outputs: Sequence[str] | None,
     ops: OpsGiven,
 ) -> Model:
-    from dlcc.compiler.frontend.load import load
-    from dlcc.compiler.frontend.translate import translate
-    from dlcc.compiler.passes.pipeline import optimize
-    from dlcc.compiler.user_ops.table import ops_in_force
+    from dlcc.compiler.imported import imported
 
-    in_force = ops_in_force(ops)
-    which: Any = {"signature": signature, "tag": tag, "op_outputs": in_force.outputs}
-    graph = load(path, inputs or None, outputs or None, **which)
-    made = translate(graph, table=in_force.table)
-    used = {node.name: node.op for node in graph.nodes}
-    model = model_of(graph.name, optimize(made.module), made.inputs, made.outputs, used)
-    own = {op: able for op in used.values() if (able := in_force.targets(op)) is not None}
+    made = imported(path, signature, tag, inputs, outputs, ops)
+    used = {node.name: node.op for node in made.graph.nodes}
+    results = made.translated
+    model = model_of(made.graph.name, made.module, results.inputs, results.outputs, used)
+    targets = made.in_force.targets
+    own = {op: able for op in used.values() if (able := targets(op)) is not None}
     return replace(model, users=own)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dlcc.compiler.container import open_container
 from dlcc.compiler.errors import UsageError, did_you_mean
@@ -79,23 +79,17 @@ def _of_model(
     outputs: Sequence[str] | None,
     ops: Sequence[str | os.PathLike[str] | UserOps],
 ) -> Network:
-    from dlcc.compiler.frontend.load import load
-    from dlcc.compiler.frontend.translate import translate
+    from dlcc.compiler.imported import imported
     from dlcc.compiler.network.from_module import network_of
-    from dlcc.compiler.passes.pipeline import optimize
-    from dlcc.compiler.user_ops.table import ops_in_force
 
-    in_force = ops_in_force(ops)
-    which: Any = {"signature": signature, "tag": tag, "op_outputs": in_force.outputs}
-    graph = load(path, inputs, outputs, **which)
-    made = translate(graph, table=in_force.table)
+    made = imported(path, signature, tag, inputs, outputs, ops)
     return network_of(
-        optimize(made.module),
-        name=graph.name,
-        inputs=made.inputs,
-        outputs=made.outputs,
+        made.module,
+        name=made.graph.name,
+        inputs=made.translated.inputs,
+        outputs=made.translated.outputs,
         form="TensorFlow graph",
-        metadata=dict(graph.options),
+        metadata=dict(made.graph.options),
     )
 
 
